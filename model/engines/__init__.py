@@ -1,0 +1,92 @@
+"""The runtimes that can hold a network, by name.
+
+In: a bundle and a `ModelConfig`. Out: a `Classifier`, not warmed up yet. Finding out what is
+installed imports none of them. Invariant: an engine is refused here, in one sentence that lists
+those that work, before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+from model.bundle import Bundle
+from model.classifier import Classifier
+from model.config import ModelConfig
+from model.errors import EngineUnavailableError
+
+_ENGINES = {"tensorflow": ("tensorflow", "model.engines.tensorflow", "TensorFlowClassifier")}
+"""Engine name -> distribution, module, class."""
+
+_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+"""Must stand before TensorFlow is imported: no start-up banner on stderr, and Keras on the same
+runtime."""
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What is known of a runtime without loading it.
+
+    Attributes:
+        name: as in the configuration.
+        version: of the installed distribution, None where it is not installed.
+        precisions: that it can be asked for; `auto` chooses among them at warm-up.
+    """
+
+    name: str
+    version: str | None
+    precisions: tuple[str, ...]
+
+
+def engines() -> list[Engine]:
+    """List all runtimes this project knows, installed or not."""
+    return [
+        Engine(name, _version(distribution), PRECISIONS)
+        for name, (distribution, _, _) in _ENGINES.items()
+    ]
+
+
+def available_engines() -> list[str]:
+    """Name the runtimes that are installed."""
+    return [engine.name for engine in engines() if engine.version is not None]
+
+
+def has_native_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Tell whether this CPU multiplies bfloat16 itself; elsewhere it is emulated and slow."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return any(flag in text.split() for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def open_classifier(bundle: Bundle, config: ModelConfig) -> Classifier:
+    """Create the classifier a configuration asks for.
+
+    Raises:
+        EngineUnavailableError: the engine is unknown or not installed.
+    """
+    if config.engine not in available_engines():
+        known = ", ".join(available_engines()) or "none; install bresnet-stream anew"
+        raise EngineUnavailableError(
+            f"model.engine {config.engine!r} is not available here; engines that work: {known}"
+        )
+    _, module, name = _ENGINES[config.engine]
+    for key, value in _ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    classifier: Classifier = getattr(importlib.import_module(module), name)(bundle, config)
+    return classifier
+
+
+def _version(distribution: str) -> str | None:
+    if util.find_spec(distribution) is None:
+        return None
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,99 @@
+"""A `FusedNetwork` as one TensorFlow graph.
+
+In: plain arrays from `fuse`. Out: a function from uint8 clips to scores and embeddings, for any
+batch and picture size. Invariant: pooling to the embedding and everything after it is float32 in
+every precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from model import spec
+from model.fuse import FusedBlock, FusedConv, FusedNetwork
+
+Graph = Callable[[Any], tuple[Any, Any]]
+"""uint8 (N, T, H, W, 3) -> float32 scores (N, K), embeddings (N, E), as tensors."""
+
+
+def build_graph(
+    network: FusedNetwork,
+    score_kernel: npt.NDArray[np.float32],
+    score_bias: npt.NDArray[np.float32],
+    precision: str,
+) -> Graph:
+    """Trace the fused network.
+
+    Args:
+        network: from `fuse`.
+        score_kernel: float32 (E, K).
+        score_bias: float32 (K,).
+        precision: of convolutions; pooling to the embedding and everything after is float32.
+
+    Returns:
+        A function of uint8 (N, T, H, W, 3) that gives float32 scores (N, K) and embeddings (N, E).
+    """
+    is_causal = network.temporal_padding == "causal"
+    head = [
+        _weights(array)
+        for array in (network.head_kernel, network.head_bias, score_kernel, score_bias)
+    ]
+
+    def infer(clips: Any) -> tuple[Any, Any]:
+        outputs = tf.cast(clips, precision)
+        for conv in network.stem:
+            outputs = _convolve(outputs, conv, is_causal)
+        outputs = tf.nn.max_pool3d(outputs, 2, 2, "VALID" if is_causal else "SAME")
+        for block in network.blocks:
+            outputs = _block(outputs, block, is_causal)
+        pooled = tf.reduce_mean(tf.cast(outputs, tf.float32), (1, 2, 3))
+        embeddings = tf.matmul(pooled, head[0]) + head[1]
+        return tf.sigmoid(tf.matmul(embeddings, head[2]) + head[3]), embeddings
+
+    signature = tf.TensorSpec((None, None, None, None, spec.CHANNELS), tf.uint8)
+    graph: Graph = tf.function(infer, autograph=False).get_concrete_function(signature)
+    return graph
+
+
+def _convolve(inputs: Any, conv: FusedConv, is_causal: bool) -> Any:
+    t, h, w = conv.strides
+    halves = [(1, h, w), (t, 1, 1)] if len(conv.kernels) == 2 else [conv.strides]
+    outputs = inputs
+    for kernel, strides in zip(conv.kernels, halves, strict=True):
+        padding = "SAME"
+        if is_causal and kernel.shape[0] > 1:
+            outputs, padding = _padded(outputs, kernel.shape[:3], strides), "VALID"
+        outputs = tf.nn.conv3d(outputs, _weights(kernel, outputs.dtype), (1, *strides, 1), padding)
+    return tf.nn.relu(tf.nn.bias_add(outputs, _weights(conv.bias, outputs.dtype)))
+
+
+def _weights(array: npt.NDArray[np.float32], dtype: Any = tf.float32) -> Any:
+    """A tensor the graph captures; of constants inside it TensorFlow keeps copies (50 MB more)."""
+    with tf.init_scope():
+        return tf.constant(array, dtype)
+
+
+def _padded(inputs: Any, kernel: Sequence[int], strides: spec.Triple) -> Any:
+    """Pad time in the past only, and space as SAME would."""
+    sides: list[Any] = [(max(kernel[0] - strides[0], 0), 0)]
+    for axis in (1, 2):
+        length, k, s = tf.shape(inputs)[axis + 1], kernel[axis], strides[axis]
+        total = tf.maximum((-(-length // s) - 1) * s + k - length, 0)
+        sides.append((total // 2, total - total // 2))
+    return tf.pad(inputs, [(0, 0), *sides, (0, 0)])
+
+
+def _block(inputs: Any, block: FusedBlock, is_causal: bool) -> Any:
+    feature = _convolve(_convolve(inputs, block.bottleneck, is_causal), block.feature, is_causal)
+    strides = (1, *block.strides, 1)
+    if is_causal:
+        now = tf.nn.avg_pool3d(inputs, (1, 2, 2), strides, "SAME")
+        average = (now + tf.concat([now[:, :1], now[:, :-1]], 1)) / 2
+    else:
+        average = tf.nn.avg_pool3d(inputs, 2, strides, "SAME")
+    return _convolve(tf.concat([feature, average], -1), block.merge, is_causal)

@@ -1,0 +1,273 @@
+"""The composition root: builds every part from the configuration, runs them in the one TaskGroup.
+
+In: a `PipelineConfig`. Out: live cameras, events, metrics and pages until every source has ended or
+`stop` is called. Stop = close the sources; the end then flows right through cameras, inference,
+fan-out and sinks, and what has not drained after `drain_s` is cancelled.
+Invariant: whatever happens, no process, thread or shared memory is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import uuid
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from model.bundle import load_manifest
+from model.errors import ModelError
+from pipeline import wiring
+from pipeline.batching import Batcher
+from pipeline.camera import Camera, Signal
+from pipeline.config import PipelineConfig
+from pipeline.detector import Detector
+from pipeline.errors import ConfigError, WorkerError
+from pipeline.fanout import Delivery, Fanout
+from pipeline.inference import InferenceStage
+from pipeline.mailbox import Mailbox
+from pipeline.metrics import Metrics
+from pipeline.observer import Observer
+from pipeline.records import Event, Prediction, Window
+from pipeline.sinks.base import Sink
+from pipeline.status import StatusBoard
+from pipeline.supervise import supervise
+from pipeline.web.app import HttpServer
+from pipeline.windowing import Windowing
+from pipeline.worker import Worker
+from streamer.capture import Capture, share_out
+from streamer.clock import Clock
+from streamer.config import ReaderConfig
+from streamer.connection import CaptureJob, Connection
+from streamer.notes import FromCapture, RingSpec
+from streamer.reconnect import Backoff
+from streamer.resolver import Resolver
+from streamer.ring import reclaim_stale_rings, remove_ring
+
+log = logging.getLogger(__name__)
+
+# Loading TensorFlow keeps a core busy for seconds: cameras get this head start (or until all run).
+_HEAD_START_S = 1.5
+_NOTES = 1024
+_SIGNALS = 4096
+_EVENTS = 1024
+_LAG_S = 0.25
+
+
+class Pipeline:
+    """One run of everything.
+
+    Args:
+        config: what to run.
+        clock: time.
+        sinks: destinations of events, not yet entered.
+
+    Raises:
+        ConfigError: the bundle or the devices are not there.
+    """
+
+    def __init__(self, config: PipelineConfig, clock: Clock, sinks: Sequence[Sink]) -> None:
+        wiring.check_devices(config)
+        try:
+            manifest = load_manifest(config.model.bundle)
+        except ModelError as err:
+            raise ConfigError(f"model.bundle: {err}") from err
+        self.config = config
+        self.status = StatusBoard(clock, version("bresnet-stream"))
+        self.metrics = Metrics(clock)
+        self._clock = clock
+        self._sinks = sinks
+        self._sampled = wiring.sampling(config, manifest)
+        self._readers = [wiring.reader_config(config, c, self._sampled) for c in config.cameras]
+        self._cameras: dict[str, Camera] = {}
+        self._captures: list[Capture] = []
+        self._capture_of: dict[str, Capture] = {}
+        self._window_ids = itertools.count()
+        self._observer = Observer(self.metrics, self.status, self._resolved)
+        self._windows: Mailbox[Window] = Mailbox(_NOTES)
+        self._decisions: Mailbox[Signal | Prediction] = Mailbox(_SIGNALS)
+        self._outboxes: list[Mailbox[Event]] = [Mailbox(_EVENTS) for _ in sinks]
+        self._deadline: asyncio.Timeout | None = None
+        self._is_stopping = asyncio.Event()
+        self._resolver = Resolver()
+        self._worker = Worker(
+            config.worker, config.model, config.batching.max_batch, clock, self._observer
+        )
+        self.server = HttpServer(
+            config.http, self.status, self.metrics, clock
+        )
+
+    # ---- life ------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until every source has ended or `stop` is called, then drain.
+
+        Raises:
+            ConfigError: a port, a sink or the model cannot be used.
+        """
+        self.server.bind()
+        reclaim_stale_rings()
+        async with AsyncExitStack() as stack:
+            stack.callback(self.server.close)
+            for sink in self._sinks:
+                await stack.enter_async_context(sink)
+                self.metrics.add_sink(sink.name)
+            rings = wiring.prepare_rings(self.config, self._readers, self._sampled)
+            for ring in rings:
+                stack.callback(remove_ring, ring)
+            await self._run_stages(rings)
+
+    async def _run_stages(self, rings: Sequence[RingSpec]) -> None:
+        try:
+            async with asyncio.timeout(None) as self._deadline, asyncio.TaskGroup() as group:
+                flow = self._start_flow(group, rings)
+                services = [
+                    group.create_task(self._serve_worker(), name="worker"),
+                    group.create_task(self.server.run(), name="http"),
+                    group.create_task(self._probe_loop(), name="lag"),
+                ]
+                await asyncio.wait(flow)
+                self._worker.close()
+                self.server.close()
+                services[-1].cancel()
+        except TimeoutError:
+            log.warning("stopped: not drained within %.1f s", self.config.drain_s)
+        except BaseExceptionGroup as group_error:
+            # The operator's mistakes come out of the group as what they are.
+            if (mistakes := group_error.subgroup(ConfigError)) is not None:
+                raise _first(mistakes) from None
+            raise
+
+    def stop(self) -> None:
+        """Close every source; the end flows down; what has not drained in time is cancelled."""
+        if self._is_stopping.is_set():
+            return
+        self._is_stopping.set()
+        for capture in self._captures:
+            capture.close()
+        if self._deadline is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + self.config.drain_s)
+
+
+    def pids(self) -> dict[str, int]:
+        """Return the child processes that run now, by name."""
+        pids = {f"capture:{capture.name}": capture.pid for capture in self._captures}
+        pids["worker"] = self._worker.pid
+        return {name: pid for name, pid in pids.items() if pid is not None}
+
+    def decode_cpu_s(self) -> float:
+        """Return the CPU seconds all decoders have used."""
+        return sum(c.tally.total.decode_cpu_s for c in self.status.cameras.values())
+
+    # ---- stages ----------------------------------------------------------------------------------
+
+    def _start_flow(
+        self, group: asyncio.TaskGroup, rings: Sequence[RingSpec]
+    ) -> list[asyncio.Task[None]]:
+        """Start everything the end of the sources flows through; return its tasks."""
+        stages: list[tuple[str, Coroutine[Any, Any, None]]] = []
+        jobs = [self._add_camera(reader, ring) for reader, ring in zip(self._readers, rings, strict=True)]
+        for capture in self._add_captures(jobs):
+            stages += capture.stages()
+        stages += [(f"camera:{name}", self._run_camera(c)) for name, c in self._cameras.items()]
+        batcher = Batcher(self.config.batching)
+        inference = InferenceStage(
+            self._windows, self._decisions, batcher, self._worker, self._clock, self._observer
+        )
+        detectors = {
+            name: Detector(name, self.config.detector, lambda: uuid.uuid4().hex) for name in self._cameras
+        }
+        fanout = Fanout(self._decisions, detectors, self._outboxes, self._clock, self._observer)
+        stages += [("inference", inference.run()), ("fanout", fanout.run())]
+        for sink, outbox in zip(self._sinks, self._outboxes, strict=True):
+            delivery = Delivery(sink, outbox, self._clock, self._observer)
+            stages.append((f"sink:{sink.name}", delivery.run()))
+        return [group.create_task(coroutine, name=name) for name, coroutine in stages]
+
+    def _add_camera(self, reader: ReaderConfig, ring: RingSpec) -> CaptureJob:
+        config = next(c for c in self.config.cameras if c.id == reader.camera)
+        self.status.add_camera(reader.camera, wiring.name_of(config))
+        self.metrics.add_camera(reader.camera, config.source.kind, ring)
+        inbox: Mailbox[FromCapture] = Mailbox(_NOTES)
+        is_fast = wiring.is_fast(config)
+        windowing = Windowing(
+            camera=reader.camera,
+            n_frames=self._sampled.n_frames,
+            hop=self._sampled.hop,
+            gate=wiring.gate_policy(self.config),
+            window_ids=self._window_ids,
+            is_live=not is_fast,
+        )
+        self._cameras[reader.camera] = Camera(
+            camera=reader.camera,
+            windowing=windowing,
+            inbox=inbox,
+            windows=self._windows,
+            signals=self._decisions,
+            clock=self._clock,
+            observer=self._observer,
+            advance=partial(self._advance, reader.camera) if is_fast else None,
+            step=self._sampled.hop,
+        )
+        return CaptureJob(config=reader, ring=ring, deliver=inbox.put)
+
+    def _add_captures(self, jobs: Sequence[CaptureJob]) -> list[Capture]:
+        plan, clock = self.config.capture, self._clock
+        opens = asyncio.Semaphore(plan.max_opens)
+        for index, share in enumerate(share_out(jobs, plan.cameras_per_process)):
+            connections = [
+                Connection(job, self._backoff(), opens, self._resolver.resolve, clock) for job in share
+            ]
+            name = share[0].config.camera if len(share) == 1 else f"group{index}"
+            silence_s = plan.stall_s + plan.stuck_s
+            capture = Capture(name, connections, self._backoff(), silence_s, clock)
+            self._captures.append(capture)
+            self._capture_of.update({job.config.camera: capture for job in share})
+        return self._captures
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self.config.capture.reconnect, random.Random())  # noqa: S311 - jitter, no secret
+
+    async def _run_camera(self, camera: Camera) -> None:
+        # The mailboxes stay open over a restart of the stage.
+        with self._windows, self._decisions:
+            await supervise(f"camera:{camera.camera}", camera.run, self._clock)
+
+    async def _serve_worker(self) -> None:
+        """Give the cameras their head start, then keep the worker running."""
+        until = self._clock.now() + _HEAD_START_S
+        while self._clock.now() < until and not self._is_stopping.is_set() and not self._all_deliver():
+            await self._clock.sleep(0.05)
+        try:
+            await self._worker.run()
+        except WorkerError as err:
+            raise ConfigError(str(err)) from err
+
+    def _all_deliver(self) -> bool:
+        return all(camera.tally.total.decoded > 0 for camera in self.status.cameras.values())
+
+    async def _probe_loop(self) -> None:
+        """Measure how late the event loop wakes a task."""
+        while True:
+            due = self._clock.now() + _LAG_S
+            await self._clock.sleep(_LAG_S)
+            self.metrics.loop_lag(self._clock.now() - due)
+            self.metrics.ready(is_ready=not self.status.not_ready())
+
+    def _resolved(self, camera: str, window_id: int) -> None:
+        self._cameras[camera].resolved(window_id)
+
+    def _advance(self, camera: str, until_seq: int) -> None:
+        self._capture_of[camera].advance(camera, until_seq)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first plain exception of a group."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,182 @@
+"""Predictions and motion become events, and every event goes to every sink.
+
+In: motion samples, run ends and predictions (one mailbox). Through: one `Detector` a camera. Out: events into the
+mailbox of each sink; a slow sink loses its own oldest events (counted), it never delays inference or another sink.
+Invariant: every event that started has ended when the stage returns.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Protocol
+
+from pipeline.detector import Detector
+from pipeline.errors import SinkError
+from pipeline.mailbox import Mailbox
+from pipeline.records import Event, MotionSample, Prediction, RunEnded, Timeline
+from pipeline.sinks.base import Sink
+from streamer.clock import Clock
+
+log = logging.getLogger(__name__)
+
+_TRIES = 3
+_RETRY_S = 0.2
+
+
+class FanoutObserver(Protocol):
+    """Is told what was decided and delivered; metrics and status."""
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Scores arrived."""
+        ...
+
+    def event(self, event: Event) -> None:
+        """An event phase was decided."""
+        ...
+
+    def active(self, camera: str, active: Sequence[tuple[str, float]]) -> None:
+        """These events are running at the camera."""
+        ...
+
+    def delivery(self, sink: str, outcome: str, event: Event, enqueued_at: float) -> None:
+        """A sink took (ok), will take again (retry), or lost (failed, expired) an event."""
+        ...
+
+    def pending(self, sink: str, n: int) -> None:
+        """So many events wait for the sink."""
+        ...
+
+
+class Fanout:
+    """The deciding stage.
+
+    Args:
+        inbox: samples, run ends and predictions.
+        detectors: one a camera.
+        outboxes: one a sink.
+        clock: time.
+        observer: is told everything.
+    """
+
+    def __init__(
+        self,
+        inbox: Mailbox[MotionSample | RunEnded | Prediction],
+        detectors: Mapping[str, Detector],
+        outboxes: Sequence[Mailbox[Event]],
+        clock: Clock,
+        observer: FanoutObserver,
+    ) -> None:
+        self._inbox = inbox
+        self._detectors = detectors
+        self._outboxes = outboxes
+        self._clock = clock
+        self._observer = observer
+        self._last_s: dict[str, float] = dict.fromkeys(detectors, 0.0)
+
+    async def run(self) -> None:
+        """Decide until the inbox has ended; then end what is still going on."""
+        for outbox in self._outboxes:
+            outbox.__enter__()
+        try:
+            async for item in self._inbox:
+                self._tell(
+                    item.window.camera if isinstance(item, Prediction) else item.camera, item
+                )
+        finally:
+            self._end_everything()
+            for outbox in self._outboxes:
+                outbox.__exit__(None, None, None)
+
+    def _tell(self, camera: str, item: MotionSample | RunEnded | Prediction) -> None:
+        events = self._decide(self._detectors[camera], item)
+        for event in events:
+            self._publish(event)
+        self._observer.active(camera, self._detectors[camera].active())
+
+    def _decide(
+        self, detector: Detector, item: MotionSample | RunEnded | Prediction
+    ) -> list[Event]:
+        wall = self._clock.wall()
+        if not isinstance(item, RunEnded):
+            # The wall time of the capture, not of this decision.
+            wall -= timedelta(seconds=max(0.0, self._clock.now() - item.timeline.captured_at))
+        match item:
+            case MotionSample():
+                self._last_s[item.camera] = item.media_s
+                return detector.observe_motion(
+                    item.media_s,
+                    item.score,
+                    is_warm=item.is_warm,
+                    wall=wall,
+                    timeline=item.timeline,
+                )
+            case RunEnded():
+                return detector.end_all(item.media_s, item.reason, wall=wall, timeline=_nowhere())
+            case Prediction():
+                self._observer.prediction(item)
+                return detector.observe_prediction(item, wall=wall)
+
+    def _publish(self, event: Event) -> None:
+        timeline = dataclasses.replace(event.timeline, decided_at=self._clock.now())
+        event = dataclasses.replace(event, timeline=timeline)
+        self._observer.event(event)
+        for outbox in self._outboxes:
+            outbox.put(event)
+
+    def _end_everything(self) -> None:
+        for camera, detector in self._detectors.items():
+            wall = self._clock.wall()
+            for event in detector.end_all(
+                self._last_s[camera], "shutdown", wall=wall, timeline=_nowhere()
+            ):
+                self._publish(event)
+
+
+def _nowhere() -> Timeline:
+    """Return the time line of a decision that no frame caused."""
+    return Timeline(0.0, 0.0, 0.0)
+
+
+class Delivery:
+    """The stage of one sink: takes events from its mailbox and delivers them in order.
+
+    Args:
+        sink: the destination, already entered.
+        inbox: its events.
+        clock: time.
+        observer: is told the outcome of each delivery.
+    """
+
+    def __init__(
+        self, sink: Sink, inbox: Mailbox[Event], clock: Clock, observer: FanoutObserver
+    ) -> None:
+        self._sink = sink
+        self._inbox = inbox
+        self._clock = clock
+        self._observer = observer
+
+    async def run(self) -> None:
+        """Deliver until the mailbox has ended."""
+        async for event in self._inbox:
+            await self._deliver(event)
+            self._observer.pending(self._sink.name, self._inbox.statistics().depth)
+
+    async def _deliver(self, event: Event) -> None:
+        enqueued_at = event.timeline.decided_at
+        for attempt in range(1, _TRIES + 1):
+            try:
+                await self._sink.deliver(event)
+            except SinkError as err:
+                is_last = attempt == _TRIES
+                log.warning("sink %s: %s", self._sink.name, err)
+                outcome = "failed" if is_last else "retry"
+                self._observer.delivery(self._sink.name, outcome, event, enqueued_at)
+                if not is_last:
+                    await self._clock.sleep(_RETRY_S * attempt)
+            else:
+                self._observer.delivery(self._sink.name, "ok", event, enqueued_at)
+                return

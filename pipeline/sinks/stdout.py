@@ -1,0 +1,50 @@
+"""Events as JSON lines on standard output, for pipes and scripts.
+
+In: events. Out: one JSON object a line, flushed at once. Invariant: nothing else is ever written there.
+"""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import Self, TextIO
+
+from pipeline.errors import SinkError
+from pipeline.records import Event
+from pipeline.sinks.base import event_record
+
+
+class StdoutSink:
+    """Writes each event to a text stream.
+
+    Args:
+        stream: standard output; not closed here.
+    """
+
+    name = "stdout"
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    async def deliver(self, event: Event) -> None:
+        """Write one line.
+
+        Raises:
+            SinkError: the reader of the pipe is gone.
+        """
+        try:
+            self._stream.write(json.dumps(event_record(event), separators=(",", ":")) + "\n")
+            self._stream.flush()
+        except OSError as err:
+            raise SinkError(f"standard output is closed: {err.strerror}") from err

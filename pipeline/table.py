@@ -1,0 +1,201 @@
+"""The live table in the terminal, plain lines where there is none, and the closing summary.
+
+In: snapshots of the status. Out: text on one console. Invariant: what a camera, a file or a server
+said is printed as text, never as markup, and never moves the cursor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.log import escape
+from pipeline.report import CameraReport, CameraState, Status, Summary, WorkerReport
+from pipeline.status import StatusBoard
+
+LIVE_HZ = 4
+"""Redraws a second on a terminal."""
+
+PLAIN_S = 5.0
+"""Seconds between two lines where output goes to a file or pipe."""
+
+_STYLES: Mapping[CameraState, str] = {
+    "running": "green",
+    "warming": "cyan",
+    "connecting": "cyan",
+    "ended": "dim",
+    "backoff": "yellow",
+    "black": "yellow",
+    "frozen": "yellow",
+}
+
+
+class StatusTable:
+    """Shows a running pipeline; enter it to show, leave it to stop.
+
+    Args:
+        board: the live state.
+        console: where to; standard output where absent.
+    """
+
+    def __init__(self, board: StatusBoard, console: Console | None = None) -> None:
+        self._board = board
+        self._console = console or Console()
+        self._live: Live | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._console.is_terminal:
+            # Redrawn by our own timer: rich would start a thread for it.
+            self._live = Live(
+                self.render(), console=self._console, auto_refresh=False, transient=True
+            )
+            self._live.start()
+        self._tick()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._live is not None:
+            with contextlib.suppress(OSError):  # the terminal is gone: nobody looks any more
+                self._live.stop()
+
+    def render(self) -> RenderableType:
+        """Return the table as it is now."""
+        return live_view(self._board.snapshot())
+
+    def _tick(self) -> None:
+        period_s = 1 / LIVE_HZ if self._live is not None else PLAIN_S
+        try:
+            if self._live is not None:
+                self._live.update(self.render(), refresh=True)
+            else:
+                text = plain_line(self._board.snapshot())
+                self._console.print(Text(text), soft_wrap=True)
+        except OSError:
+            return
+        self._timer = asyncio.get_running_loop().call_later(period_s, self._tick)
+
+
+def print_summary(summary: Summary, console: Console | None = None) -> None:
+    """Print what a run amounted to."""
+    (console or Console()).print(summary_view(summary))
+
+
+def live_view(status: Status) -> RenderableType:
+    """Return the worker's line above a table with a row a camera."""
+    table = Table(expand=True, pad_edge=False)
+    for heading in ("camera", "state", "fps in/an", "windows", "top scores", "events"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("capture\N{RIGHTWARDS ARROW}score p50/p95", justify="right")
+    table.add_column("dropped", overflow="fold")
+    for camera in status.cameras:
+        table.add_row(*_row(camera))
+    return Group(_text(_worker_line(status.worker), "bold"), table)
+
+
+def plain_line(status: Status) -> str:
+    """Return one line about everything, for logs and pipes."""
+    cameras = "; ".join(
+        f"{c.id} {c.state} {c.fps_in:.1f} fps, windows {sum(c.windows.values())}, "
+        f"events {c.n_events}, latency {_pair(c.latency_p50_s, c.latency_p95_s)}"
+        for c in status.cameras
+    )
+    return escape(f"[{status.uptime_s:.0f} s] {_worker_line(status.worker)} | {cameras}")
+
+
+def summary_view(summary: Summary) -> RenderableType:
+    """Return totals, a row a camera and a row a stage."""
+    totals = Table(title=f"Summary of {summary.duration_s:.1f} s", title_justify="left")
+    for heading in ("camera", "end", "frames", "used", "dropped", "windows", "events"):
+        totals.add_column(heading, overflow="fold")
+    for camera in summary.cameras:
+        totals.add_row(
+            _text(camera.id),
+            _state(camera),
+            str(camera.frames_decoded),
+            str(camera.frames_used),
+            _counts(camera.frames_dropped),
+            _counts(camera.windows),
+            str(camera.n_events),
+        )
+    totals.add_section()
+    totals.add_row(
+        "all",
+        "",
+        str(summary.frames_decoded),
+        str(summary.frames_used),
+        _counts(summary.frames_dropped),
+        _counts(summary.windows),
+        _counts(summary.events),
+    )
+    stages = Table(title="Latency by stage (ms)", title_justify="left")
+    stages.add_column("stage")
+    for heading in ("n", "p50", "p95", "p99"):
+        stages.add_column(heading, justify="right")
+    for stage in summary.stages:
+        times = (f"{seconds * 1000:.1f}" for seconds in (stage.p50_s, stage.p95_s, stage.p99_s))
+        stages.add_row(stage.stage, str(stage.n), *times)
+    inferred = _text(f"Submitted windows: {_counts(summary.inferred).plain or 'none'}")
+    return Group(totals, inferred, stages) if summary.stages else Group(totals, inferred)
+
+
+def _row(camera: CameraReport) -> Iterable[RenderableType]:
+    scores = " ".join(f"{top.label} {top.score:.2f}" for top in camera.top_scores)
+    events = ", ".join(f"{event.label} {event.score:.2f}" for event in camera.active_events)
+    return (
+        _text(camera.id),
+        _state(camera),
+        f"{camera.fps_in:.1f}/{camera.fps_analysed:.1f}",
+        _counts(camera.windows),
+        _text(scores),
+        _text(f"{events} ({camera.n_events})" if events else f"({camera.n_events})"),
+        _pair(camera.latency_p50_s, camera.latency_p95_s),
+        _counts(camera.frames_dropped),
+    )
+
+
+def _worker_line(worker: WorkerReport) -> str:
+    told = f"worker {worker.state}"
+    if worker.engine:
+        told += f": {worker.model} on {worker.engine}, {worker.precision}, {worker.device}"
+        told += "" if worker.is_trained else " (untrained: scores mean nothing)"
+    if worker.cost_s:
+        costs = ", ".join(f"{n}: {s * 1000:.0f} ms" for n, s in sorted(worker.cost_s.items()))
+        told += f" [{costs}]"
+    if worker.n_restarts:
+        told += f", restarted {worker.n_restarts}x"
+    return f"{told}, {worker.detail}" if worker.detail else told
+
+
+def _state(camera: CameraReport) -> Text:
+    told = f"{camera.state}: {camera.detail}" if camera.detail else camera.state
+    return _text(told, _STYLES.get(camera.state, "red"))
+
+
+def _counts(counts: Mapping[str, int]) -> Text:
+    return _text(" ".join(f"{name} {n}" for name, n in sorted(counts.items()) if n))
+
+
+def _pair(p50_s: float | None, p95_s: float | None) -> str:
+    if p50_s is None or p95_s is None:
+        return "-"
+    return f"{p50_s * 1000:.0f}/{p95_s * 1000:.0f} ms"
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(escape(text), style)

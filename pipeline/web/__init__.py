@@ -1,0 +1,1 @@
+"""The HTTP side: metrics, health and status, served from the control process's own event loop."""

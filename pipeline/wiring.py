@@ -1,0 +1,136 @@
+"""From configuration to parts: what each camera samples, how its ring is sized, what it is called.
+
+In: a `PipelineConfig` and the manifest of its bundle. Out: plain values for the composition root.
+Pure, except that `prepare_rings` takes shared memory. Invariant: a ring has room for a window being
+read while the next ones arrive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.bundle import Manifest
+from pipeline.config import CameraConfig, PipelineConfig
+from pipeline.errors import ConfigError
+from pipeline.windowing import GatePolicy
+from streamer.config import (
+    FileSource,
+    HttpSource,
+    ReaderConfig,
+    RtspSource,
+    SyntheticSource,
+    WebcamSource,
+)
+from streamer.errors import RingError
+from streamer.notes import RingSpec
+from streamer.ring import create_ring
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How frames become windows.
+
+    Attributes:
+        size_px: side of the square picture.
+        n_frames: frames in a window.
+        hop: frames between windows.
+        fps: frames per second of the sampled sequence.
+    """
+
+    size_px: int
+    n_frames: int
+    hop: int
+    fps: float
+
+
+def sampling(config: PipelineConfig, manifest: Manifest) -> Sampling:
+    """Return the sampling: what the configuration says, else what the bundle was made for."""
+    analysis = config.analysis
+    return Sampling(
+        size_px=manifest.size_px,
+        n_frames=manifest.frames,
+        hop=analysis.hop or manifest.hop,
+        fps=analysis.fps or manifest.analysis_fps,
+    )
+
+
+def reader_config(config: PipelineConfig, camera: CameraConfig, sampled: Sampling) -> ReaderConfig:
+    """Return what the camera's reader needs."""
+    capture = config.capture.model_dump(exclude={"cameras_per_process", "max_opens", "reconnect"})
+    return ReaderConfig(
+        camera=camera.id,
+        source=camera.source,
+        analysis_fps=camera.analysis_fps or sampled.fps,
+        size_px=sampled.size_px,
+        gap_s=config.analysis.gap_s,
+        capture=capture,
+        motion=camera.motion or config.motion,
+    )
+
+
+def gate_policy(config: PipelineConfig) -> GatePolicy:
+    """Return when a window is worth the network."""
+    analysis = config.analysis
+    return GatePolicy(analysis.gate == "skip", analysis.gate_threshold, analysis.gate_hold_s)
+
+
+def is_fast(camera: CameraConfig) -> bool:
+    """Tell whether the camera's source waits for the pipeline instead of losing frames."""
+    source = camera.source
+    return isinstance(source, FileSource | SyntheticSource) and source.pace == "fast"
+
+
+def name_of(camera: CameraConfig) -> str:
+    """Return the source for people, without credentials."""
+    match camera.source:
+        case RtspSource() | HttpSource():
+            return str(camera.source.url)
+        case FileSource():
+            return str(camera.source.path)
+        case WebcamSource():
+            return camera.source.device
+        case SyntheticSource():
+            return f"synthetic:{camera.source.name}"
+
+
+def prepare_rings(
+    config: PipelineConfig, readers: Sequence[ReaderConfig], sampled: Sampling
+) -> list[RingSpec]:
+    """Take the shared memory of all rings.
+
+    Raises:
+        ConfigError: there is not enough of it.
+    """
+    rings: list[RingSpec] = []
+    try:
+        for reader in readers:
+            # A slow source fills up to a gap's worth of places at once, a fast one runs a hop
+            # ahead.
+            burst = math.ceil(reader.gap_s * reader.analysis_fps) + sampled.hop
+            n_slots = max(config.analysis.ring_slots, sampled.n_frames + burst)
+            rings.append(create_ring(reader.camera, n_slots, sampled.size_px, sampled.n_frames))
+    except RingError as err:
+        for ring in rings:
+            Path(ring.path).unlink(missing_ok=True)
+        raise ConfigError(f"shared memory for {len(readers)} cameras cannot be had: {err}") from err
+    return rings
+
+
+def check_devices(config: PipelineConfig) -> None:
+    """Refuse to start when every camera is a webcam that is not there.
+
+    Raises:
+        ConfigError: names the device.
+    """
+    missing = [
+        camera.source.device
+        for camera in config.cameras
+        if isinstance(camera.source, WebcamSource) and not Path(camera.source.device).exists()
+    ]
+    if len(missing) == len(config.cameras):
+        raise ConfigError(
+            f"there is no webcam at {missing[0]}; plug one in, or see `bresnet doctor` for those found"
+        )

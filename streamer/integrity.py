@@ -1,0 +1,157 @@
+"""Decides per camera which pictures may reach the model, and whether the picture itself is alive.
+
+In: decoded frames in order, small luma pictures with their instants. Out: verdicts. Pure: no clock,
+no I/O.
+Invariant: a frame before the first key frame, marked as damaged or of an unconfirmed size is
+dropped; libav itself lets damaged streams through with bogus sizes and rarely marks them (M8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.frame import Frame
+from streamer.notes import DropReason
+
+Health = Literal["ok", "frozen", "black"]
+
+# A new size is believed after so many consecutive frames: a change on purpose begins with a key
+# frame of that size.
+_CONFIRM_AFTER_KEYFRAME: Final = 2
+_CONFIRM_OTHERWISE: Final = 3
+# A stream that has just shown a false size must show a new one for longer: a damaged parameter set
+# lasts until the next one, typically a second.
+_CONFIRM_IF_FLAKY: Final = 30
+_FLAKY_S: Final = 10.0
+_DEGRADED_S: Final = 1.0
+# Streams without further key frames (intra refresh) heal too.
+_HEALED_S: Final = 10.0
+# Share of pixels and level (0..255) that make a picture black: lens caps and dead sensors show
+# noise below 16.
+_BLACK_PERCENTILE: Final = 98.0
+_BLACK_LEVEL: Final = 24
+# So many identical pictures at least: two of a camera with a frame every 10 s say nothing.
+_MIN_IDENTICAL: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with a frame.
+
+    Attributes:
+        drop: why it must not be used; None where it may.
+        is_resized: the first frame of a new, confirmed size.
+        is_degraded: damage in the last second, or since then no key frame that would have repaired
+            it.
+    """
+
+    drop: DropReason | None
+    is_resized: bool = False
+    is_degraded: bool = False
+
+
+class FrameGate:
+    """The integrity gate of one session of one camera.
+
+    Args:
+        announced: width and height the stream announced when it was opened; None or zeros where
+            unknown, then the first key frame is believed.
+    """
+
+    def __init__(self, announced: tuple[int, int] | None = None) -> None:
+        self._size: tuple[int, int] | None = announced if announced and all(announced) else None
+        self._has_keyframe = False
+        self._candidate: tuple[int, int] | None = None
+        self._n_candidate = 0
+        self._is_candidate_keyed = False
+        self._flaky_until: float | None = None
+        self._damaged_at: float | None = None
+        self._is_repaired = True
+
+    def check(self, frame: Frame) -> Verdict:
+        """Judge the next frame."""
+        if frame.is_corrupt:
+            self._damage(frame.arrived_at)
+            return Verdict("corrupt", is_degraded=True)
+        if not self._has_keyframe and not frame.is_keyframe:
+            return Verdict("no_keyframe")
+        self._has_keyframe = True
+        if self._size is None:
+            self._size = (frame.width, frame.height)
+        is_resized = False
+        if (frame.width, frame.height) != self._size:
+            if not self._is_confirmed(frame):
+                return Verdict("off_size", is_degraded=True)
+            self._size, is_resized = (frame.width, frame.height), True
+            self._damaged_at = None
+        elif self._candidate is not None:
+            # Back to the old size: the other one was damage.
+            self._flaky_until = frame.arrived_at + _FLAKY_S
+            self._damage(frame.arrived_at)
+        self._candidate = None
+        if frame.is_keyframe:
+            self._is_repaired = True
+        return Verdict(None, is_resized, self._is_degraded(frame.arrived_at))
+
+    def _damage(self, at: float) -> None:
+        self._damaged_at, self._is_repaired = at, False
+
+    def _is_confirmed(self, frame: Frame) -> bool:
+        size = (frame.width, frame.height)
+        if size != self._candidate:
+            if self._candidate is not None:
+                self._flaky_until = frame.arrived_at + _FLAKY_S
+            self._candidate, self._n_candidate = size, 0
+            self._is_candidate_keyed = frame.is_keyframe
+        self._n_candidate += 1
+        if self._flaky_until is not None and frame.arrived_at < self._flaky_until:
+            return self._n_candidate >= _CONFIRM_IF_FLAKY
+        needed = _CONFIRM_AFTER_KEYFRAME if self._is_candidate_keyed else _CONFIRM_OTHERWISE
+        return self._n_candidate >= needed
+
+    def _is_degraded(self, now: float) -> bool:
+        if self._damaged_at is None:
+            return False
+        age_s = now - self._damaged_at
+        return age_s < _DEGRADED_S or (not self._is_repaired and age_s < _HEALED_S)
+
+
+class PictureHealth:
+    """Finds pictures that arrive but show nothing new (frozen) or nothing at all (black).
+
+    Args:
+        frozen_s: seconds of identical pictures.
+        black_s: seconds of black pictures.
+    """
+
+    def __init__(self, frozen_s: float, black_s: float) -> None:
+        self._frozen_s = frozen_s
+        self._black_s = black_s
+        self._last: npt.NDArray[np.uint8] | None = None
+        self._same_since = 0.0
+        self._n_same = 0
+        self._black_since: float | None = None
+
+    def observe(self, luma_small: npt.NDArray[np.uint8], at: float) -> Health:
+        """Judge the picture after this one; one different or brighter picture clears at once.
+
+        Args:
+            luma_small: uint8 (h, w), the luma of the whole picture, scaled down. Copied.
+            at: instant, monotonic seconds.
+        """
+        if self._last is not None and np.array_equal(self._last, luma_small):
+            self._n_same += 1
+        else:
+            self._last, self._same_since, self._n_same = luma_small.copy(), at, 1
+        if np.percentile(luma_small, _BLACK_PERCENTILE) > _BLACK_LEVEL:
+            self._black_since = None
+        elif self._black_since is None:
+            self._black_since = at
+        if self._black_since is not None and at - self._black_since >= self._black_s:
+            return "black"
+        is_frozen = self._n_same >= _MIN_IDENTICAL and at - self._same_since >= self._frozen_s
+        return "frozen" if is_frozen else "ok"

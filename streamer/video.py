@@ -1,0 +1,321 @@
+"""Cameras and files that libav reads: RTSP, HTTP (MJPEG, HLS, MP4) and local files.
+
+In: one source configuration and the capture limits. Out: `Frame`s. Addresses reach libav only
+through the schemes and demuxers named here, so that no address or file can make it open something
+else (M21).
+Invariant: every open has time-outs for opening and reading; libav's log level is never touched
+(DATA.md).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from streamer.clock import Clock
+from streamer.config import CaptureConfig, FileSource, HttpSource, RtspSource
+from streamer.decoder import Decoder, Opening
+from streamer.errors import SourceLostError, SourceOpenError
+from streamer.frame import Frame
+from streamer.libav import Subject, open_error
+from streamer.pace import Pace
+from streamer.source import SourceInfo, SourceStatistics
+
+# Reading the frame rate off the first frames costs 2 s on each open of a 10 fps camera (M11), and
+# 0.1 s of analysis gives the first picture after 0.3 s instead of 1.2 s (1c).
+_FAST_PROBE: Final = {"analyzeduration": "100000", "fpsprobesize": "0"}
+# Demuxers that may be found by content. Left out are those that open other addresses (concat, image
+# sequences).
+_CONTAINERS: Final = (
+    "mov,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg,ivf,obu,av1,h264,hevc,h263,vc1,m4v,mjpeg,mpjpeg,"
+    "gif,mxf,nut,rm,wtv,dv,yuv4mpegpipe"
+)
+_RTSP_PROTOCOLS: Final = "rtsp,rtsps,rtp,srtp,udp,tcp,tls"
+_HTTP_PROTOCOLS: Final = "http,https,httpproxy,tcp,tls,hls,crypto"
+_DEFAULT_FPS: Final = 25.0
+
+
+class _LibavSource:
+    """What the sources below share: one decoder, used once.
+
+    Args:
+        opening: how libav opens it.
+        clock: time.
+        stop: ends waits and reading.
+    """
+
+    def __init__(self, opening: Opening, clock: Clock, stop: threading.Event) -> None:
+        self._opening = opening
+        self._clock = clock
+        self._stop = stop
+        self._statistics = SourceStatistics()
+        self._decoder = Decoder(opening, clock, self._statistics)
+
+    def open(self) -> SourceInfo:
+        """Connect and find the video stream; raises `SourceOpenError`."""
+        return self._decoder.open()
+
+    def close(self) -> None:
+        """Free everything; idempotent; never raises."""
+        self._decoder.close()
+
+    def statistics(self) -> SourceStatistics:
+        """Return the running totals."""
+        return self._statistics
+
+    def _live_frames(self) -> Iterator[Frame]:
+        for frame in self._decoder.frames():
+            yield frame
+            if self._stop.is_set():
+                return
+        if not self._stop.is_set():
+            # A server that is killed shows up as a regular end of the stream (1b).
+            raise SourceLostError(
+                "error", f"{self._opening.subject.name} ended the stream; it may be restarting"
+            )
+
+
+class RtspVideo(_LibavSource):
+    """A camera that speaks RTSP.
+
+    Args:
+        config: address and transport.
+        capture: limits.
+        clock: time.
+        stop: ends reading at the next frame or time-out.
+        address: IP address to connect to instead of the host name; unused with rtsps://, where the
+            certificate is for the name.
+    """
+
+    def __init__(
+        self,
+        config: RtspSource,
+        capture: CaptureConfig,
+        clock: Clock,
+        stop: threading.Event,
+        address: str = "",
+    ) -> None:
+        is_tls = config.url.scheme == "rtsps"
+        clear = config.url.reveal()
+        options = {
+            **_FAST_PROBE,
+            "rtsp_transport": config.transport,
+            # Sound and metadata would only cost the camera's bandwidth.
+            "allowed_media_types": "video",
+            # A second guard on the socket itself, in microseconds; `stimeout` would be silently
+            # ignored (M2).
+            "timeout": str(round(capture.open_timeout_s * 1_000_000)),
+            "protocol_whitelist": _RTSP_PROTOCOLS,
+        }
+        url = clear if is_tls or not address else with_host(clear, address)
+        opening = _live_opening(
+            url, Subject(f"camera {config.url}", True, is_tls), options, capture
+        )
+        super().__init__(opening, clock, stop)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield frames until the stop event is set; raises `SourceLostError`."""
+        return self._live_frames()
+
+
+class HttpVideo(_LibavSource):
+    """MJPEG, HLS or a video file over HTTP; live unless the server announces a length.
+
+    The name is looked up again by libav: redirects and HLS segments need it in every request.
+
+    Args:
+        config: address.
+        capture: limits.
+        clock: time.
+        stop: ends reading at the next frame or time-out.
+    """
+
+    def __init__(
+        self, config: HttpSource, capture: CaptureConfig, clock: Clock, stop: threading.Event
+    ) -> None:
+        options = {
+            **_FAST_PROBE,
+            # Begin at the newest segment: the default of three back only adds their length to the
+            # latency.
+            "live_start_index": "-1",
+            "protocol_whitelist": _HTTP_PROTOCOLS,
+            "format_whitelist": f"{_CONTAINERS},hls,aac,mp3,webvtt",
+        }
+        is_tls = config.url.scheme == "https"
+        subject = Subject(f"stream {config.url}", True, is_tls)
+        super().__init__(_live_opening(config.url.reveal(), subject, options, capture), clock, stop)
+        self._is_live = True
+
+    def open(self) -> SourceInfo:
+        """Connect and find the video stream; raises `SourceOpenError`."""
+        info = super().open()
+        self._is_live = self._decoder.duration_s is None
+        return replace(info, is_live=self._is_live)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield frames until a file ends or the stop event is set; raises `SourceLostError`."""
+        if self._is_live:
+            return self._live_frames()
+        frames = _Timeline(_DEFAULT_FPS).follow(self._decoder.frames())
+        return Pace(self._clock, self._stop).deliver(frames)
+
+
+class FileVideo(_LibavSource):
+    """A local video file, in real time as a camera would deliver it, or as fast as it is taken.
+
+    Args:
+        config: path, loop and pace.
+        capture: limits.
+        clock: time.
+        stop: ends waiting and reading.
+    """
+
+    def __init__(
+        self, config: FileSource, capture: CaptureConfig, clock: Clock, stop: threading.Event
+    ) -> None:
+        self._path = config.path
+        self._is_loop = config.loop
+        self._is_paced = config.pace == "realtime"
+        opening = Opening(
+            # With its own scheme, names such as "a:b.mp4" cannot be taken for another one.
+            url=f"file:{config.path.absolute()}",
+            subject=Subject(f"file {config.path}", is_live=False),
+            options={"protocol_whitelist": "file", "format_whitelist": _CONTAINERS},
+            open_s=capture.open_timeout_s,
+            read_s=capture.open_timeout_s,
+            max_pixels=capture.max_pixels,
+        )
+        super().__init__(opening, clock, stop)
+        self._fps = _DEFAULT_FPS
+
+    def open(self) -> SourceInfo:
+        """Check and open the file; raises `SourceOpenError`."""
+        self._check()
+        info = self._decoder.open()
+        self._fps = info.fps or _DEFAULT_FPS
+        return replace(info, is_paced=self._is_paced)
+
+    def _check(self) -> None:
+        """Refuse what is no readable, regular, non-empty file; never waits for a pipe's writer."""
+        name = self._opening.subject.name
+        try:
+            handle = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (OSError, ValueError) as err:
+            raise open_error(err, self._opening.subject) from None
+        try:
+            status = os.fstat(handle)
+        finally:
+            os.close(handle)
+        if stat.S_ISDIR(status.st_mode):
+            raise SourceOpenError("rejected", f"{name} is a folder; name a video file in it")
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceOpenError(
+                "rejected", f"{name} is no regular file; copy it to one, or use /dev/videoN"
+            )
+        if status.st_size == 0:
+            raise SourceOpenError("codec", f"{name} is empty; copy or record it again")
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield frames until the file has ended (never, when looping) or the stop event is set.
+
+        Presentation times go on rising over the seam of a loop, one frame interval a frame.
+
+        Raises:
+            SourceLostError: reading failed, or no picture could be decoded.
+        """
+        frames = self._passes()
+        return Pace(self._clock, self._stop).deliver(frames) if self._is_paced else frames
+
+    def _passes(self) -> Iterator[Frame]:
+        timeline = _Timeline(self._fps)
+        n_frames = 0
+        while True:
+            n_before = n_frames
+            for frame in timeline.follow(self._decoder.frames(n_frames)):
+                n_frames += 1
+                yield frame
+                if self._stop.is_set():
+                    return
+            if n_frames == n_before:
+                n_errors = self._statistics.decode_errors
+                detail = (
+                    f"{n_errors} damaged or encrypted packets" if n_errors else "it holds no data"
+                )
+                raise SourceLostError(
+                    "codec",
+                    f"{self._opening.subject.name} has no picture that can be decoded: {detail}",
+                )
+            if not self._is_loop:
+                return
+            timeline.begin_pass()
+            self._reopen()
+
+    def _reopen(self) -> None:
+        # Opening again (1 to 5 ms) works for every format; seeking to the start does not (raw
+        # H.264, some AVI).
+        self._decoder.close()
+        try:
+            self._decoder.open()
+        except SourceOpenError as err:
+            raise SourceLostError(err.kind, str(err)) from err
+
+
+class _Timeline:
+    """Gives the frames of a file rising times: fills missing ones, joins the passes of a loop.
+
+    Args:
+        fps: frames per second where the file states no times, and over the seam.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._interval_s = 1.0 / fps
+        self._last_s: float | None = None
+        self._offset_s: float | None = 0.0
+
+    def begin_pass(self) -> None:
+        """Let the next frame follow the last one by one frame interval."""
+        self._offset_s = None
+
+    def follow(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            yield replace(frame, pts_s=self._time_s(frame.pts_s))
+
+    def _time_s(self, pts_s: float | None) -> float:
+        next_s = 0.0 if self._last_s is None else self._last_s + self._interval_s
+        if pts_s is None:
+            time_s = next_s
+        else:
+            if self._offset_s is None:
+                self._offset_s = next_s - pts_s
+            time_s = pts_s + self._offset_s
+        self._last_s = time_s
+        return time_s
+
+
+def with_host(url: str, address: str) -> str:
+    """Return `url` with its host replaced by the IP address, user part, port and path unchanged."""
+    scheme, separator, rest = url.partition("://")
+    authority, tail = re.fullmatch(r"((?:[^/?#]*@)?[^/?#]*)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
+    user, at, host_port = authority.rpartition("@")
+    port = re.search(r":\d*$", host_port)
+    host = f"[{address}]" if ":" in address else address
+    return f"{scheme}{separator}{user}{at}{host}{port.group(0) if port else ''}{tail}"
+
+
+def _live_opening(
+    url: str, subject: Subject, options: dict[str, str], capture: CaptureConfig
+) -> Opening:
+    # Two phases share the time to open; a read time-out fires at twice its value (0 B).
+    return Opening(
+        url=url,
+        subject=subject,
+        options=options,
+        open_s=capture.open_timeout_s / 2,
+        read_s=capture.stall_s / 2,
+        max_pixels=capture.max_pixels,
+    )

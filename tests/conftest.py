@@ -1,0 +1,227 @@
+"""What every test shares: the leak check, a clock that tests advance, the clips, the tools.
+
+`nothing_leaks` runs around every test, sync or async: a test that leaves a task, thread, child
+process, shared memory segment or open file behind fails. What existed before the test is none of
+its business, so a server that outlives one test is a session or module fixture named in the
+test's arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import heapq
+import inspect
+import itertools
+import os
+import shutil
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+# What was asked to end needs a moment on a busy machine; what was not asked never ends.
+SETTLE_S = 2.0
+# Opened once by libraries and kept for the life of the process.
+LIBRARY_FILES = ("/dev/urandom", "/dev/null", "/proc/", "/sys/")
+
+
+class FakeClock:
+    """A `streamer.clock.Clock` that stands still until a test moves it.
+
+    `await clock.advance(5)` moves it and wakes every sleeper whose time has come, in the order of
+    their times, and lets them run to their next wait. `tick` moves it and wakes nobody: for pure
+    code.
+    """
+
+    def __init__(self, start_s: float = 1000.0) -> None:
+        self._now = start_s
+        self._wall = datetime(2026, 1, 1, tzinfo=UTC)
+        self._order = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        """Return the fake monotonic seconds."""
+        return self._now
+
+    def wall(self) -> datetime:
+        """Return the fake UTC time; it moves with `now`."""
+        return self._wall
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait until a test has advanced the clock by `delay_s` seconds."""
+        if delay_s <= 0:
+            await asyncio.sleep(0)
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + delay_s, next(self._order), woken))
+        await woken
+
+    def tick(self, delay_s: float) -> float:
+        """Move the clock without waking sleepers; return the new time."""
+        if delay_s < 0:
+            raise ValueError(f"time does not run backwards, got {delay_s}")
+        self._now += delay_s
+        self._wall += timedelta(seconds=delay_s)
+        return self._now
+
+    async def advance(self, delay_s: float) -> None:
+        """Move the clock by `delay_s`, waking every sleeper at its own time on the way."""
+        target = self._now + delay_s
+        await settle()
+        while self._sleepers and self._sleepers[0][0] <= target:
+            due, _, woken = heapq.heappop(self._sleepers)
+            self.tick(max(0.0, due - self._now))
+            if not woken.done():
+                woken.set_result(None)
+            await settle()
+        self.tick(target - self._now)
+        await settle()
+
+    @property
+    def n_sleeping(self) -> int:
+        """How many tasks wait for this clock."""
+        return sum(not woken.done() for _, _, woken in self._sleepers)
+
+
+async def settle(n_rounds: int = 20) -> None:
+    """Let every task that can run reach its next wait; no time passes."""
+    for _ in range(n_rounds):
+        await asyncio.sleep(0)
+
+
+async def eventually(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait for something another process or thread will do (system tests only)."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            source = inspect.getsource(condition).strip()
+            raise AssertionError(f"not true within {timeout_s} s: {source}")
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def require_system(is_there: bool, what: str) -> None:
+    """Skip the test, or fail it where .ci/run promised that everything is installed."""
+    if is_there:
+        return
+    if os.environ.get("BRESNET_REQUIRE_SYSTEM") == "1":
+        pytest.fail(
+            f"{what} is missing, and BRESNET_REQUIRE_SYSTEM=1 forbids to skip", pytrace=False
+        )
+    pytest.skip(f"{what} is not installed here; .ci/run installs it")
+
+
+def require_tool(name: str) -> str:
+    """Return the path of a command, or skip (in CI: fail) the test."""
+    path = shutil.which(name)
+    require_system(path is not None, f"the command {name}")
+    assert path is not None
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real clips; tests of it skip where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real clips (../shared/data beside this repository) are not here")
+    return SHARED_DATA
+
+
+@dataclass(frozen=True)
+class _Holdings:
+    """What this process holds at one instant."""
+
+    threads: frozenset[threading.Thread]
+    children: frozenset[psutil.Process]
+    segments: frozenset[str]
+    files: frozenset[tuple[int, str]]
+
+    @classmethod
+    def now(cls) -> _Holdings:
+        return cls(
+            threads=frozenset(
+                thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")
+            ),
+            children=frozenset(psutil.Process().children(recursive=True)),
+            segments=frozenset(_orphaned_segments()),
+            files=frozenset(_open_files()),
+        )
+
+    def left_since(self, before: _Holdings) -> dict[str, list[str]]:
+        """Name what is held now and was not held before, by kind."""
+        new = {
+            "threads": [t.name for t in self.threads - before.threads],
+            "child processes": [_describe(p) for p in self.children - before.children],
+            "shared memory": sorted(self.segments - before.segments),
+            "open files": [f"{fd} -> {target}" for fd, target in self.files - before.files],
+        }
+        return {kind: names for kind, names in new.items() if names}
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} {' '.join(process.cmdline())[:200]}"
+    except psutil.Error:
+        return f"{process.pid} (gone)"
+
+
+def _orphaned_segments() -> Iterator[str]:
+    """Our rings, and those whose process is gone; programs beside the tests may have theirs."""
+    for path in Path("/dev/shm").glob("bresnet-*"):
+        owner = path.name.split("-")[1]
+        if not owner.isdecimal() or int(owner) == os.getpid() or not psutil.pid_exists(int(owner)):
+            yield path.name
+
+
+def _open_files() -> Iterator[tuple[int, str]]:
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(entry.readlink())
+        except OSError:
+            continue  # the descriptor of this very listing
+        if not target.startswith(LIBRARY_FILES):
+            yield int(entry.name), target
+
+
+def _wait_for_rest(before: _Holdings) -> dict[str, list[str]]:
+    """Give what is ending the time to end, then name what is left."""
+    left = _Holdings.now().left_since(before)
+    end = time.monotonic() + SETTLE_S
+    while left and time.monotonic() < end:
+        gc.collect()
+        time.sleep(0.02)
+        left = _Holdings.now().left_since(before)
+    return left
+
+
+@pytest.fixture
+async def no_task_is_left() -> AsyncIterator[None]:
+    """Fail an async test that leaves a task behind (requested by `nothing_leaks`)."""
+    before = asyncio.all_tasks()
+    yield
+    await asyncio.sleep(0)
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"the test left tasks behind: {sorted(t.get_name() for t in left if t)}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a task, thread, child process, shared memory or open file behind."""
+    if request.node.get_closest_marker("asyncio") or inspect.iscoroutinefunction(request.function):
+        request.getfixturevalue("no_task_is_left")
+    before = _Holdings.now()
+    yield
+    left = _wait_for_rest(before)
+    assert not left, f"the test left behind: {left}"

@@ -1,0 +1,405 @@
+"""The detector: thresholds and times one by one, then any scores at any times."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta, timezone
+from math import nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import DetectorConfig
+from pipeline.detector import MOTION, UNSEEN_S, Detector
+from pipeline.records import EndReason, Event, Prediction, Timeline, Window
+
+WALL = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+LINE = Timeline(1.0, 2.0, 3.0)
+EXACT = DetectorConfig(smoothing_s=0, min_duration_s=0.3, quiet_s=1.5, update_s=5.0)
+
+
+class Bench:
+    """A detector with what every call needs; keeps all events."""
+
+    def __init__(self, config: DetectorConfig = EXACT) -> None:
+        ids = itertools.count()
+        self.detector = Detector("door", config, lambda: f"e{next(ids)}")
+        self.events: list[Event] = []
+
+    def motion(self, media_s: float, score: float, is_warm: bool = True) -> list[Event]:
+        wall = WALL + timedelta(seconds=media_s)
+        return self._keep(self.detector.observe_motion(media_s, score, is_warm, wall, LINE))
+
+    def motions(self, start_s: float, end_s: float, score: float, step_s: float = 0.1) -> None:
+        for index in range(round((end_s - start_s) / step_s)):
+            self.motion(start_s + index * step_s, score)
+
+    def scores(
+        self, media_s: float, run: int = 0, is_trained: bool = True, **scores: float
+    ) -> list[Event]:
+        return self._keep(
+            self.detector.observe_prediction(
+                prediction(media_s, scores, run, is_trained), WALL + timedelta(seconds=media_s)
+            )
+        )
+
+    def end_all(self, media_s: float, reason: EndReason) -> list[Event]:
+        return self._keep(self.detector.end_all(media_s, reason, WALL, LINE))
+
+    def phases(self) -> list[str]:
+        return [event.phase for event in self.events]
+
+    def _keep(self, events: list[Event]) -> list[Event]:
+        self.events += events
+        return events
+
+
+def prediction(media_s: float, scores: dict[str, float], run: int, is_trained: bool) -> Prediction:
+    window = Window(
+        window_id=0,
+        camera="door",
+        run=run,
+        first_seq=0,
+        last_seq=31,
+        media_start_s=media_s - 3.1,
+        media_end_s=media_s,
+        coverage=1.0,
+        motion=1.0,
+        is_degraded=False,
+        timeline=LINE,
+    )
+    return Prediction(
+        window=window,
+        labels=tuple(scores),
+        scores=tuple(scores.values()),
+        model="test",
+        is_trained=is_trained,
+        batch_size=1,
+        timeline=LINE,
+    )
+
+
+def test_an_event_starts_goes_on_and_ends_once() -> None:
+    """Ten seconds of motion are one start, one update and one end with the same id."""
+    bench = Bench()
+    bench.motions(0.0, 2.0, 0.0)
+    bench.motions(2.0, 9.0, 0.9)
+    bench.motions(9.0, 12.0, 0.0)
+    assert bench.phases() == ["start", "update", "end"]
+    assert {(e.event_id, e.camera, e.label) for e in bench.events} == {("e0", "door", MOTION)}
+    start, update, end = bench.events
+    assert (start.onset_s, start.ended_s, start.ended_by) == (pytest.approx(2.0), None, None)
+    assert start.detected_s == pytest.approx(2.3)
+    assert update.detected_s == pytest.approx(7.3)
+    assert (end.ended_s, end.ended_by) == (pytest.approx(8.9), "quiet")
+    assert end.detected_s == pytest.approx(10.4)
+    assert end.onset_s == start.onset_s
+
+
+def test_the_onset_is_the_first_rise_above_off() -> None:
+    """A score that climbs slowly is dated to where it left the ground, in capture time and in
+    UTC."""
+    bench = Bench()
+    for index, score in enumerate([0.1, 0.1, 0.3, 0.4, 0.45, 0.6, 0.7, 0.8, 0.9]):
+        bench.motion(float(index), score)
+    (start,) = bench.events
+    assert start.onset_s == 2.0
+    assert start.onset_wall == "2026-01-01T12:00:02.000+00:00"
+
+
+def test_an_earlier_rise_that_fell_back_is_not_the_onset() -> None:
+    """Only the rise that led to the event counts."""
+    bench = Bench()
+    for index, score in enumerate([0.4, 0.1, 0.4, 0.9, 0.9]):
+        bench.motion(float(index), score)
+    assert bench.events[0].onset_s == 2.0
+
+
+def test_the_onset_wall_is_utc_whatever_zone_the_caller_uses() -> None:
+    """Events are compared across machines."""
+    detector = Detector("door", DetectorConfig(min_duration_s=0), lambda: "x")
+    wall = WALL.astimezone(timezone(timedelta(hours=9)))
+    (start,) = detector.observe_motion(1.0, 1.0, True, wall, LINE)
+    assert start.onset_wall == "2026-01-01T12:00:00.000+00:00"
+
+
+def test_a_short_burst_starts_nothing() -> None:
+    """Below the minimum duration nothing is told."""
+    bench = Bench()
+    bench.motions(0.0, 0.3, 0.9)
+    bench.motions(0.3, 3.0, 0.0)
+    assert bench.events == []
+
+
+def test_a_short_dip_does_not_split_an_event() -> None:
+    """Less quiet than quiet_s is the same event."""
+    bench = Bench()
+    bench.motions(0.0, 2.0, 0.9)
+    bench.motions(2.0, 3.3, 0.0)
+    bench.motions(3.3, 5.0, 0.9)
+    bench.motions(5.0, 8.0, 0.0)
+    assert bench.phases() == ["start", "end"]
+    assert bench.events[-1].ended_s == pytest.approx(4.9)
+
+
+def test_between_the_thresholds_nothing_begins_and_nothing_ends() -> None:
+    """A score between off and on keeps the state."""
+    bench = Bench()
+    bench.motions(0.0, 5.0, 0.4)
+    assert bench.events == []
+    bench.motions(5.0, 6.0, 0.9)
+    bench.motions(6.0, 9.0, 0.4)
+    assert bench.phases() == ["start"]
+
+
+def test_a_blip_of_noise_does_not_prolong_an_event() -> None:
+    """With smoothing a single high sample in the quiet time neither delays the end nor moves
+    ended_s."""
+    bench = Bench(DetectorConfig())
+    bench.motions(0.0, 3.0, 0.9)
+    bench.motions(3.0, 4.2, 0.0)
+    bench.motion(4.2, 0.3)
+    bench.motions(4.3, 6.0, 0.0)
+    assert bench.phases() == ["start", "end"]
+    assert bench.events[-1].ended_s == pytest.approx(2.9)
+    assert bench.events[-1].detected_s < 4.8
+
+
+def test_smoothing_is_the_same_at_any_rate() -> None:
+    """The same course sampled at 5, 10 and 50 Hz starts at the same time, to one sample."""
+    starts = []
+    for step_s in (0.2, 0.1, 0.02):
+        bench = Bench(DetectorConfig())
+        bench.motions(0.0, 2.0, 0.0, step_s)
+        bench.motions(2.0, 4.0, 0.8, step_s)
+        starts.append(bench.events[0].detected_s)
+    assert max(starts) - min(starts) <= 0.2 + 1e-6
+
+
+def test_a_score_before_the_warm_up_starts_nothing() -> None:
+    """A gate that has not learned its background is not believed."""
+    bench = Bench()
+    for index in range(50):
+        bench.motion(index * 0.1, 1.0, is_warm=False)
+    assert bench.events == []
+
+
+def test_an_event_ends_when_the_gate_is_cold_again() -> None:
+    """A cold gate cannot keep an event going."""
+    bench = Bench()
+    bench.motions(0.0, 1.0, 0.9)
+    for index in range(20):
+        bench.motion(1.0 + index * 0.1, 1.0, is_warm=False)
+    assert bench.phases() == ["start", "end"]
+
+
+def test_time_that_does_not_advance_is_ignored() -> None:
+    """A repeated or earlier time changes nothing."""
+    bench = Bench()
+    bench.motions(5.0, 6.0, 0.0)
+    for _ in range(20):
+        assert bench.motion(5.5, 1.0) == []
+    assert bench.detector.active() == ()
+
+
+def test_a_score_that_is_no_number_is_ignored() -> None:
+    """One NaN must not poison the smoothing for ever."""
+    bench = Bench(DetectorConfig())
+    bench.motion(0.0, nan)
+    bench.motions(0.1, 2.0, 0.9)
+    assert bench.phases() == ["start"]
+
+
+def test_untrained_scores_raise_no_event() -> None:
+    """A bundle without training is noise."""
+    bench = Bench()
+    for index in range(10):
+        bench.scores(float(index), is_trained=False, left=1.0)
+    assert bench.events == []
+
+
+def test_labels_are_independent() -> None:
+    """Two labels overlap freely and have their own ids."""
+    bench = Bench()
+    for index in range(4):
+        bench.scores(index * 0.8, left=0.9, right=0.1 if index < 2 else 0.9)
+    bench.motions(0.0, 3.2, 0.9)
+    started = [(e.label, e.event_id) for e in bench.events if e.phase == "start"]
+    assert [label for label, _ in started] == ["left", "right", MOTION]
+    assert len({event_id for _, event_id in started}) == 3
+    assert [label for label, _ in bench.detector.active()] == ["left", "right", MOTION]
+
+
+def test_labels_use_their_own_thresholds() -> None:
+    """score_on, not motion_on, begins the event of a label."""
+    bench = Bench()
+    for index in range(4):
+        bench.scores(index * 0.8, left=0.55)
+    assert bench.events == []
+    for index in range(4, 8):
+        bench.scores(index * 0.8, left=0.65)
+    assert bench.phases() == ["start"]
+
+
+def test_a_label_without_windows_ends_by_the_time_of_the_frames() -> None:
+    """When the gate closes no window is scored any more; the frames' time ends what the windows
+    began."""
+    bench = Bench()
+    for index in range(4):
+        bench.scores(index * 0.8, left=0.9)
+    bench.motions(2.4, 2.4 + UNSEEN_S, 0.0)
+    assert bench.phases() == ["start"]
+    bench.motions(2.4 + UNSEEN_S, 2.4 + UNSEEN_S + 0.5, 0.0)
+    assert bench.phases() == ["start", "end"]
+    assert (bench.events[-1].label, bench.events[-1].ended_by) == ("left", "quiet")
+    assert bench.events[-1].ended_s == pytest.approx(2.4)
+
+
+@pytest.mark.parametrize("reason", ["source_lost", "reset", "shutdown"])
+def test_end_all_ends_what_is_active_where_it_last_was(reason: EndReason) -> None:
+    """The reason is told, the end is not dated to the loss, and a second call tells nothing."""
+    bench = Bench()
+    bench.motions(0.0, 2.0, 0.9)
+    for index in range(3):
+        bench.scores(index * 0.8, left=0.9)
+    ends = bench.end_all(60.0, reason)
+    assert {(e.label, e.phase, e.ended_by) for e in ends} == {
+        (MOTION, "end", reason),
+        ("left", "end", reason),
+    }
+    assert max(e.ended_s or 0 for e in ends) < 2.0
+    assert bench.end_all(60.0, reason) == []
+    assert bench.detector.active() == ()
+
+
+def test_a_new_run_may_begin_at_an_earlier_time() -> None:
+    """After a reset the time line starts again and nothing of the old one counts."""
+    bench = Bench()
+    bench.motions(100.0, 102.0, 0.9)
+    bench.end_all(0.0, "reset")
+    bench.motions(0.0, 0.2, 0.9)
+    assert bench.phases() == ["start", "end"]
+    bench.motions(0.2, 2.0, 0.9)
+    assert bench.phases() == ["start", "end", "start"]
+    assert bench.events[-1].onset_s == 0.0
+    assert (bench.events[1].detected_s, bench.events[1].ended_s) == (
+        pytest.approx(101.9),
+        pytest.approx(101.9),
+    )
+
+
+def test_a_window_of_an_ended_run_is_ignored() -> None:
+    """A batch that was in flight during the reset does not begin an event on the old time line."""
+    bench = Bench(DetectorConfig(smoothing_s=0, min_duration_s=0))
+    bench.scores(100.0, run=3, left=0.1)
+    bench.end_all(100.0, "reset")
+    assert bench.scores(100.8, run=3, left=0.9) == []
+    assert [e.phase for e in bench.scores(1.0, run=4, left=0.9)] == ["start"]
+
+
+def test_a_window_of_a_newer_run_ends_the_labels_of_the_older_one() -> None:
+    """An event never spans two runs even where nobody called end_all."""
+    bench = Bench(DetectorConfig(smoothing_s=0, min_duration_s=0))
+    bench.scores(100.0, run=0, left=0.9)
+    told = bench.scores(1.0, run=1, left=0.9)
+    assert [(e.phase, e.ended_by) for e in told] == [("end", "reset"), ("start", None)]
+
+
+def test_a_label_named_motion_belongs_to_the_gate() -> None:
+    """A model cannot feed the machine of the motion gate."""
+    bench = Bench()
+    for index in range(5):
+        bench.scores(float(index), motion=1.0)
+    assert bench.events == []
+
+
+def test_the_peak_never_falls_and_updates_carry_the_current_score() -> None:
+    """score goes down with the smoothed score, peak stays."""
+    bench = Bench()
+    bench.motions(0.0, 2.0, 0.9)
+    bench.motions(2.0, 7.0, 0.6)
+    update = bench.events[-1]
+    assert (update.phase, update.score, update.peak) == ("update", 0.6, 0.9)
+    assert bench.detector.active() == ((MOTION, 0.6),)
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["motion", "window", "end_all", "new_run"]),
+        st.floats(0.01, 4.0),
+        st.floats(0.0, 1.0),
+        st.booleans(),
+    ),
+    max_size=120,
+)
+configs = st.builds(
+    DetectorConfig,
+    smoothing_s=st.sampled_from([0.0, 0.3, 2.0]),
+    min_duration_s=st.sampled_from([0.0, 0.3, 1.0]),
+    quiet_s=st.sampled_from([0.0, 0.5, 1.5]),
+    update_s=st.sampled_from([0.5, 5.0]),
+)
+
+
+def replay(
+    config: DetectorConfig, course: list[tuple[str, float, float, bool]]
+) -> list[list[Event]]:
+    """Feed any course of scores and resets; return the events of each run, all ended."""
+    bench = Bench(config)
+    runs: list[list[Event]] = []
+    now_s = 0.0
+    for kind, step_s, score, flag in course:
+        now_s += step_s
+        if kind == "motion":
+            bench.motion(now_s, score, is_warm=flag)
+        elif kind == "window":
+            bench.scores(now_s, run=len(runs), left=score, right=1 - score)
+        else:
+            bench.end_all(now_s, "source_lost" if kind == "end_all" else "reset")
+            runs.append(bench.events)
+            bench.events = []
+            now_s = 0.0 if flag else now_s
+    bench.end_all(now_s, "shutdown")
+    return [*runs, bench.events]
+
+
+@given(configs, steps)
+def test_starts_and_ends_pair_up_and_never_overlap(
+    config: DetectorConfig, course: list[tuple[str, float, float, bool]]
+) -> None:
+    """Whatever the scores and times: start, updates, end with one id; ordered times; one event a
+    label at a time."""
+    runs = replay(config, course)
+    ids = [e.event_id for run in runs for e in run if e.phase == "start"]
+    assert len(ids) == len(set(ids))
+    for run in runs:
+        by_label = defaultdict(list)
+        for event in run:
+            by_label[event.label].append(event)
+        for events in by_label.values():
+            check_one_label(events)
+
+
+def check_one_label(events: list[Event]) -> None:
+    open_id, free_from_s = None, float("-inf")
+    for event in events:
+        if event.phase == "start":
+            assert open_id is None
+            assert event.onset_s >= free_from_s
+            open_id = event.event_id
+        assert event.event_id == open_id
+        assert event.onset_s <= event.detected_s
+        assert event.peak >= event.score
+        assert (event.ended_s is None, event.ended_by is None) == ((event.phase != "end"),) * 2
+        if event.ended_s is not None:
+            assert event.onset_s <= event.ended_s <= event.detected_s
+            open_id, free_from_s = None, event.ended_s
+    assert open_id is None
+
+
+@given(steps)
+def test_the_same_scores_give_the_same_events(course: list[tuple[str, float, float, bool]]) -> None:
+    """The detector is pure."""
+    assert replay(DetectorConfig(), course) == replay(DetectorConfig(), course)

@@ -1,0 +1,177 @@
+"""Claims about pipeline.fanout: signals become events, every sink gets each, none delays another."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from pipeline.config import DetectorConfig
+from pipeline.detector import Detector
+from pipeline.errors import SinkError
+from pipeline.fanout import Delivery, Fanout
+from pipeline.mailbox import Mailbox
+from pipeline.records import Event, MotionSample, Prediction, RunEnded, Timeline
+from tests.conftest import FakeClock, settle
+from tests.records import event, prediction
+
+
+@dataclass
+class Ear:
+    """Remembers what was decided and delivered."""
+
+    events: list[Event] = field(default_factory=list)
+    outcomes: list[tuple[str, str]] = field(default_factory=list)
+    is_active: bool = False
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Not of interest here."""
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def active(self, camera: str, active: Sequence[tuple[str, float]]) -> None:
+        self.is_active = bool(active)
+
+    def delivery(self, sink: str, outcome: str, event: Event, enqueued_at: float) -> None:
+        self.outcomes.append((sink, outcome))
+
+    def pending(self, sink: str, n: int) -> None:
+        """Not of interest here."""
+
+
+class Sink:
+    """Takes events after failing n times, or never answers."""
+
+    def __init__(self, name: str, n_failures: int = 0, *, is_hung: bool = False) -> None:
+        self.name, self.left, self.is_hung = name, n_failures, is_hung
+        self.taken: list[Event] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    async def deliver(self, event: Event) -> None:
+        if self.is_hung:
+            await asyncio.Event().wait()
+        if self.left:
+            self.left -= 1
+            raise SinkError("disk full")
+        self.taken.append(event)
+
+
+def sample(media_s: float, score: float, clock: FakeClock) -> MotionSample:
+    return MotionSample("door", media_s, score, True, Timeline(clock.now() - 0.5, 0, 0))
+
+
+class Bench:
+    """A fan-out with one camera and two outboxes."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.ear = Ear()
+        self.inbox: Mailbox[MotionSample | RunEnded | Prediction] = Mailbox(1000)
+        self.outboxes: list[Mailbox[Event]] = [Mailbox(100), Mailbox(2)]
+        ids = itertools.count()
+        detector = Detector("door", DetectorConfig(), lambda: f"e{next(ids)}")
+        self.stage = Fanout(self.inbox, {"door": detector}, self.outboxes, clock, self.ear)
+
+
+async def test_motion_becomes_a_start_and_an_end_in_every_outbox(clock: FakeClock) -> None:
+    """Both outboxes hold both phases, with the instant of the decision."""
+    bench = Bench(clock)
+    with bench.inbox:
+        for index in range(80):
+            bench.inbox.put(sample(index / 10, 0.9 if 10 <= index < 30 else 0.0, clock))
+    await bench.stage.run()
+    assert [e.phase for e in bench.ear.events] == ["start", "end"]
+    assert [e.ended_by for e in bench.ear.events] == [None, "quiet"]
+    assert all(e.timeline.decided_at == clock.now() for e in bench.ear.events)
+    assert [box.statistics().depth for box in bench.outboxes] == [2, 2]
+    assert all(box.is_ended is False for box in bench.outboxes), "items still wait in them"
+
+
+async def test_the_wall_time_of_an_event_is_that_of_the_capture(clock: FakeClock) -> None:
+    """Half a second between capture and decision is taken off."""
+    bench = Bench(clock)
+    with bench.inbox:
+        for index in range(10):
+            bench.inbox.put(sample(index / 10, 0.9, clock))
+    await bench.stage.run()
+    start = bench.ear.events[0]
+    assert start.onset_wall == "2025-12-31T23:59:59.500+00:00"
+
+
+async def test_what_still_goes_on_at_the_end_is_ended_by_shutdown(clock: FakeClock) -> None:
+    """No event is left open when the stage returns."""
+    bench = Bench(clock)
+    with bench.inbox:
+        for index in range(20):
+            bench.inbox.put(sample(index / 10, 0.9, clock))
+    await bench.stage.run()
+    assert [(e.phase, e.ended_by) for e in bench.ear.events][-1] == ("end", "shutdown")
+
+
+async def test_a_lost_source_ends_its_events_at_once(clock: FakeClock) -> None:
+    """ended_by tells why."""
+    bench = Bench(clock)
+    with bench.inbox:
+        for index in range(20):
+            bench.inbox.put(sample(index / 10, 0.9, clock))
+        bench.inbox.put(RunEnded("door", 1.9, "source_lost"))
+    await bench.stage.run()
+    assert [e.ended_by for e in bench.ear.events if e.phase == "end"] == ["source_lost"]
+    assert not bench.ear.is_active
+
+
+async def test_untrained_scores_raise_no_event(clock: FakeClock) -> None:
+    """The built-in bundle streams noise until it is trained."""
+    bench = Bench(clock)
+    with bench.inbox:
+        for _ in range(5):
+            bench.inbox.put(prediction({"left": 0.99}, is_trained=False))
+    await bench.stage.run()
+    assert bench.ear.events == []
+
+
+async def test_a_hung_sink_does_not_delay_the_others(clock: FakeClock) -> None:
+    """One sink never answers; the other has everything."""
+    ear, good, hung = Ear(), Sink("good"), Sink("hung", is_hung=True)
+    boxes: list[Mailbox[Event]] = [Mailbox(10), Mailbox(10)]
+    tasks = [
+        asyncio.ensure_future(Delivery(sink, box, clock, ear).run())
+        for sink, box in zip((good, hung), boxes, strict=True)
+    ]
+    for box in boxes:
+        with box:
+            for index in range(5):
+                box.put(event(event_id=f"e{index}"))
+    await settle()
+    assert [e.event_id for e in good.taken] == [f"e{i}" for i in range(5)]
+    assert tasks[0].done()
+    assert not tasks[1].done()
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_sink_that_fails_is_asked_again_and_then_given_up(clock: FakeClock) -> None:
+    """Two retries, then the event is failed and the next one is tried."""
+    ear, sink = Ear(), Sink("disk", n_failures=3)
+    box: Mailbox[Event] = Mailbox(10)
+    with box:
+        box.put(event(event_id="lost"))
+        box.put(event(event_id="kept"))
+    task = asyncio.ensure_future(Delivery(sink, box, clock, ear).run())
+    await clock.advance(5)
+    await asyncio.wait_for(task, 1)
+    assert ear.outcomes == [("disk", o) for o in ("retry", "retry", "failed", "ok")]
+    assert [e.event_id for e in sink.taken] == ["kept"]
