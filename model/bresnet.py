@@ -63,14 +63,8 @@ class BResNet162Plus1DD(keras.Model):
                 name=stage.name,
             )
             setattr(self, stage.name, layer)
-        # Pairs of positions: without look-ahead in both forms; the causal one drops a last odd
-        # position.
-        self.pool = keras.layers.MaxPooling3D(
-            spec.POOL,
-            padding="valid" if temporal_padding == "causal" else "same",
-            dtype=dtype,
-            name="pool",
-        )
+        # Pairs of positions, so that it never looks ahead: the same in both forms.
+        self.pool = keras.layers.MaxPooling3D(spec.POOL, padding="same", dtype=dtype, name="pool")
         for block in spec.BLOCKS:
             setattr(
                 self,
@@ -135,7 +129,7 @@ class BResNet162Plus1DD(keras.Model):
     def named_weights(self) -> Weights:
         """Copy all weights out of the built network, by the names of `spec.weight_shapes`."""
         return {
-            name: np.asarray(keras.ops.convert_to_numpy(variable), np.float32)
+            name: np.array(variable.numpy(), np.float32)
             for name, variable in self._variables_by_name().items()
         }
 

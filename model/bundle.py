@@ -121,7 +121,7 @@ def load_bundle(name_or_path: str) -> Bundle:
         network.
     """
     if name_or_path == UNTRAINED.name:
-        return _bundle(UNTRAINED, _untrained_arrays(UNTRAINED))
+        return untrained_bundle()
     folder = _folder(name_or_path)
     manifest = _read_manifest(folder)
     content = _read_limited(folder / WEIGHTS, WEIGHTS_BYTES)
@@ -136,6 +136,11 @@ def load_bundle(name_or_path: str) -> Bundle:
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as err:
         raise BundleError(f"{folder / WEIGHTS}: {err}") from err
     return _bundle(manifest, arrays)
+
+
+def untrained_bundle(manifest: Manifest = UNTRAINED) -> Bundle:
+    """Make weights from a fixed seed, for any shape a manifest asks for."""
+    return _bundle(manifest, _untrained_arrays(manifest))
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> Manifest:

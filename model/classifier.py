@@ -53,8 +53,7 @@ class Classifier(Protocol):
         ...
 
     def warm_up(self, max_batch: int) -> WarmUp:
-        """Build the graphs, choose precision and threads, verify against the network, measure batch
-        costs.
+        """Build the graphs, choose precision and threads, verify, measure batch costs.
 
         Blocks for seconds. Must be called once, before `predict`.
 
@@ -69,8 +68,8 @@ class Classifier(Protocol):
         Blocks the calling thread; call only from the worker process.
 
         Args:
-            clips: uint8 (N, T, S, S, 3), RGB, 0..255, oldest frame first; 1 <= N <= max_batch. Not modified, and
-                not kept after the return.
+            clips: uint8 (N, T, S, S, 3), RGB, 0..255, oldest frame first; 1 <= N <= max_batch.
+                Not modified, and not kept after the return.
 
         Returns:
             float32 (N, K) in [0, 1] and float32 (N, E); new arrays, owned by the caller.

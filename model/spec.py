@@ -128,7 +128,7 @@ def layer_table(
         frames: length of a window.
         size: picture side or (height, width), px.
         units: length of the embedding.
-        temporal_padding: `causal` drops the last frame of an odd count instead of padding it.
+        temporal_padding: `causal` leaves out the last frame of an odd count instead of padding it.
 
     Returns:
         Rows stem, stem1, stem2, pool, block0 to block3, head.
@@ -137,7 +137,7 @@ def layer_table(
         ValueError: an argument is too small for the strides of the network.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    smallest = 1 if temporal_padding == "same" else 4
+    smallest = 1 if temporal_padding == "same" else STEM[0].strides[0]
     if frames < smallest or min(height, width, units) < 1:
         raise ValueError(
             f"frames={frames}, size={height}x{width}, units={units}:"
@@ -149,7 +149,7 @@ def layer_table(
         row = _conv_row(stage, shape, temporal_padding)
         rows.append(row)
         shape = _video(row)
-    shape = (*_strided(shape[:3], POOL, temporal_padding), shape[3])
+    shape = (*_strided(shape[:3], POOL, "same"), shape[3])
     rows.append(LayerRow("pool", "max pool 2x2x2", shape, 0, 0, 0))
     for block in BLOCKS:
         row = _block_row(block, shape, temporal_padding)

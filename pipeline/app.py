@@ -26,7 +26,7 @@ from pipeline.batching import Batcher
 from pipeline.camera import Camera, Signal
 from pipeline.config import PipelineConfig
 from pipeline.detector import Detector
-from pipeline.errors import ConfigError, WorkerError
+from pipeline.errors import ConfigError
 from pipeline.fanout import Delivery, Fanout
 from pipeline.inference import InferenceStage
 from pipeline.mailbox import Mailbox
@@ -87,7 +87,9 @@ class Pipeline:
         self._captures: list[Capture] = []
         self._capture_of: dict[str, Capture] = {}
         self._window_ids = itertools.count()
-        self._observer = Observer(self.metrics, self.status, self._resolved)
+        self._observer = Observer(
+            self.metrics, self.status, self._resolved, config.batching.max_wait_s
+        )
         self._windows: Mailbox[Window] = Mailbox(_NOTES)
         self._decisions: Mailbox[Signal | Prediction] = Mailbox(_SIGNALS)
         self._outboxes: list[Mailbox[Event]] = [Mailbox(_EVENTS) for _ in sinks]
@@ -97,9 +99,7 @@ class Pipeline:
         self._worker = Worker(
             config.worker, config.model, config.batching.max_batch, clock, self._observer
         )
-        self.server = HttpServer(
-            config.http, self.status, self.metrics, clock
-        )
+        self.server = HttpServer(config.http, self.status, self.metrics, clock)
 
     # ---- life ------------------------------------------------------------------------------------
 
@@ -152,7 +152,6 @@ class Pipeline:
         if self._deadline is not None:
             self._deadline.reschedule(asyncio.get_running_loop().time() + self.config.drain_s)
 
-
     def pids(self) -> dict[str, int]:
         """Return the child processes that run now, by name."""
         pids = {f"capture:{capture.name}": capture.pid for capture in self._captures}
@@ -170,19 +169,29 @@ class Pipeline:
     ) -> list[asyncio.Task[None]]:
         """Start everything the end of the sources flows through; return its tasks."""
         stages: list[tuple[str, Coroutine[Any, Any, None]]] = []
-        jobs = [self._add_camera(reader, ring) for reader, ring in zip(self._readers, rings, strict=True)]
+        jobs = [self._add_camera(*pair) for pair in zip(self._readers, rings, strict=True)]
         for capture in self._add_captures(jobs):
             stages += capture.stages()
         stages += [(f"camera:{name}", self._run_camera(c)) for name, c in self._cameras.items()]
-        batcher = Batcher(self.config.batching)
         inference = InferenceStage(
-            self._windows, self._decisions, batcher, self._worker, self._clock, self._observer
+            inbox=self._windows,
+            outbox=self._decisions,
+            rings={reader.camera: ring for reader, ring in zip(self._readers, rings, strict=True)},
+            batcher=Batcher(self.config.batching),
+            worker=self._worker,
+            clock=self._clock,
+            observer=self._observer,
         )
         detectors = {
-            name: Detector(name, self.config.detector, lambda: uuid.uuid4().hex) for name in self._cameras
+            name: Detector(name, self.config.detector, lambda: uuid.uuid4().hex)
+            for name in self._cameras
         }
         fanout = Fanout(self._decisions, detectors, self._outboxes, self._clock, self._observer)
-        stages += [("inference", inference.run()), ("fanout", fanout.run())]
+        stages += [
+            ("inference:receive", inference.receive()),
+            ("inference:dispatch", inference.dispatch()),
+            ("fanout", fanout.run()),
+        ]
         for sink, outbox in zip(self._sinks, self._outboxes, strict=True):
             delivery = Delivery(sink, outbox, self._clock, self._observer)
             stages.append((f"sink:{sink.name}", delivery.run()))
@@ -220,7 +229,8 @@ class Pipeline:
         opens = asyncio.Semaphore(plan.max_opens)
         for index, share in enumerate(share_out(jobs, plan.cameras_per_process)):
             connections = [
-                Connection(job, self._backoff(), opens, self._resolver.resolve, clock) for job in share
+                Connection(job, self._backoff(), opens, self._resolver.resolve, clock)
+                for job in share
             ]
             name = share[0].config.camera if len(share) == 1 else f"group{index}"
             silence_s = plan.stall_s + plan.stuck_s
@@ -230,7 +240,8 @@ class Pipeline:
         return self._captures
 
     def _backoff(self) -> Backoff:
-        return Backoff(self.config.capture.reconnect, random.Random())  # noqa: S311 - jitter, no secret
+        # Jitter is no secret.
+        return Backoff(self.config.capture.reconnect, random.Random())  # noqa: S311
 
     async def _run_camera(self, camera: Camera) -> None:
         # The mailboxes stay open over a restart of the stage.
@@ -240,12 +251,9 @@ class Pipeline:
     async def _serve_worker(self) -> None:
         """Give the cameras their head start, then keep the worker running."""
         until = self._clock.now() + _HEAD_START_S
-        while self._clock.now() < until and not self._is_stopping.is_set() and not self._all_deliver():
+        while self._clock.now() < until and not self._all_deliver():
             await self._clock.sleep(0.05)
-        try:
-            await self._worker.run()
-        except WorkerError as err:
-            raise ConfigError(str(err)) from err
+        await self._worker.run()
 
     def _all_deliver(self) -> bool:
         return all(camera.tally.total.decoded > 0 for camera in self.status.cameras.values())

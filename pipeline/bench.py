@@ -93,8 +93,8 @@ class PipelineCost:
     def to_markdown(self) -> str:
         """Return the tables a README shows."""
         lines = [
-            f"{self.n_cameras} cameras, {self.fps_in:.1f} fps each, {self.windows_hz:.1f} windows/s,"
-            f" {self.seconds:.0f} s on {self.machine}",
+            f"{self.n_cameras} cameras, {self.fps_in:.1f} fps each, "
+            f"{self.windows_hz:.1f} windows/s, {self.seconds:.0f} s on {self.machine}",
             "",
             "| process | CPU (cores) | memory (PSS) | peak |",
             "| --- | --- | --- | --- |",
@@ -105,8 +105,7 @@ class PipelineCost:
         ]
         lines += ["", "| stage | p50 | p95 | p99 |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| {s.stage} | {s.p50_s * 1e3:.1f} ms | {s.p95_s * 1e3:.1f} ms | {s.p99_s * 1e3:.1f} ms |"
-            for s in self.stages
+            f"| {s.stage} | {_ms(s.p50_s)} | {_ms(s.p95_s)} | {_ms(s.p99_s)} |" for s in self.stages
         ]
         lines += [
             "",
@@ -116,6 +115,10 @@ class PipelineCost:
             f" first scores possible after {self.start_to_ready_s:.1f} s",
         ]
         return "\n".join(lines) + "\n"
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f} ms"
 
 
 class _Meter:
@@ -170,7 +173,7 @@ async def _measure(config: PipelineConfig, seconds: float) -> PipelineCost:
     started_at = clock.now()
     pipeline = Pipeline(config, clock, [])
     status = pipeline.status
-    run = asyncio.ensure_future(pipeline.run())
+    run = asyncio.get_running_loop().create_task(pipeline.run(), name="pipeline")
     try:
         cameras = status.cameras
         frames_at = await _until(
@@ -211,7 +214,7 @@ async def _measure(config: PipelineConfig, seconds: float) -> PipelineCost:
     )
 
 
-async def _until(run: asyncio.Future[None], clock: SystemClock, condition: Condition) -> float:
+async def _until(run: asyncio.Task[None], clock: SystemClock, condition: Condition) -> float:
     """Wait for a state of the running pipeline; return the instant it was reached."""
     end = clock.now() + _WARM_UP_S
     while not condition():

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from pipeline.mailbox import Mailbox
+from pipeline.mailbox import Mailbox, Outbox
 from pipeline.records import EndReason, MotionSample, RunEnded, Timeline, Window, WindowOutcome
 from pipeline.windowing import Windowing
 from streamer.clock import Clock
@@ -60,8 +60,8 @@ class Camera:
         camera: str,
         windowing: Windowing,
         inbox: Mailbox[FromCapture],
-        windows: Mailbox[Window],
-        signals: Mailbox[Signal],
+        windows: Outbox[Window],
+        signals: Outbox[Signal],
         clock: Clock,
         observer: CameraObserver,
         advance: Callable[[int], None] | None,
@@ -129,7 +129,7 @@ class Camera:
         self._let_advance()
 
     def _let_advance(self) -> None:
-        """Let a `fast` source go on up to, but not into, the next window while one is unresolved."""
+        """Let a `fast` source go on, but not into the next window while one is unresolved."""
         if self._advance is not None and not self._outstanding:
             self._advance(self._last_seq + self._step)
 

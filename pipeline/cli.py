@@ -8,7 +8,10 @@ Invariant: an operator's mistake is one line on stderr, without traceback or cre
 
 from __future__ import annotations
 
+import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -31,6 +34,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; mistakes of the operator end here, a bug keeps its traceback."""
+        sys.excepthook = _print_bug
         try:
             return super().invoke(ctx)
         except (ConfigError, BundleError, EngineUnavailableError) as err:
@@ -43,6 +47,11 @@ class Commands(click.Group):
             raise click.UsageError(redact(err.format_message()), ctx=err.ctx) from None
         except KeyboardInterrupt:
             ctx.exit(130)
+
+
+def _print_bug(_kind: type[BaseException], err: BaseException, _at: TracebackType | None) -> None:
+    """Print the traceback of a bug: messages of libraries in it may quote an address."""
+    click.echo(redact("".join(traceback.format_exception(err))), err=True, nl=False)
 
 
 @click.group(cls=Commands, context_settings=CONTEXT)
@@ -175,6 +184,7 @@ def config_group() -> None:
 @click.argument("file", type=YAML_FILE)
 def config_check(file: Path) -> None:
     """Say whether FILE is good; list every problem otherwise. No camera is opened."""
+    from pipeline.complaint import one_line
     from pipeline.configfile import check_config
 
     problems = check_config(file)
@@ -182,7 +192,7 @@ def config_check(file: Path) -> None:
         click.echo(f"error: {problem}", err=True)
     if problems:
         click.get_current_context().exit(2)
-    click.echo(f"{file}: good")
+    click.echo(one_line(f"{file}: good"))
 
 
 @config_group.command("show")
@@ -248,11 +258,16 @@ def summary(size: int, frames: int, units: int) -> None:
 
 @main.command()
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")
-def doctor(is_json: bool) -> None:
-    """Say what works on this machine: versions, CPU, engines, webcams, ports."""
-    from pipeline.doctor import diagnose
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, help="Port to try.")
+def doctor(is_json: bool, port: int) -> None:
+    """Say what works here: versions, CPU, engines, webcams, ports; exit code 1 if one fails."""
+    from pipeline.doctor import diagnose, report
 
-    click.echo(diagnose(is_json))
+    if not is_json:
+        click.echo("trying the engines, which takes a while ...", err=True)
+    checks = diagnose(port)
+    click.echo(report(checks, is_json=is_json))
+    click.get_current_context().exit(int(any(check.verdict == "fail" for check in checks)))
 
 
 @main.group(context_settings=CONTEXT)

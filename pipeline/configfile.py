@@ -95,7 +95,7 @@ def check_config(path: Path, environment: Mapping[str, str] = os.environ) -> tup
     try:
         found = _from_file(path, RunOptions(), environment)
     except ConfigError as err:
-        return (str(err),)
+        return (one_line(str(err)),)
     return () if isinstance(found, PipelineConfig) else found
 
 

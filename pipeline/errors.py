@@ -1,6 +1,7 @@
 """What can go wrong in the control plane.
 
-`ConfigError` is the operator's to fix (exit 2, one sentence); the others are handled by supervision.
+`ConfigError` is the operator's to fix (exit 2, one sentence); the others are handled by
+supervision.
 """
 
 from __future__ import annotations

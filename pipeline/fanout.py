@@ -1,8 +1,9 @@
 """Predictions and motion become events, and every event goes to every sink.
 
-In: motion samples, run ends and predictions (one mailbox). Through: one `Detector` a camera. Out: events into the
-mailbox of each sink; a slow sink loses its own oldest events (counted), it never delays inference or another sink.
-Invariant: every event that started has ended when the stage returns.
+In: motion samples, run ends and predictions (one mailbox). Through: one `Detector` a camera.
+Out: events into the mailbox of each sink; a slow sink loses its own oldest events (counted), it
+never delays inference or another sink. Invariant: every event that started has ended when the
+stage returns.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from datetime import timedelta
 from typing import Protocol
 
@@ -36,10 +36,6 @@ class FanoutObserver(Protocol):
 
     def event(self, event: Event) -> None:
         """An event phase was decided."""
-        ...
-
-    def active(self, camera: str, active: Sequence[tuple[str, float]]) -> None:
-        """These events are running at the camera."""
         ...
 
     def delivery(self, sink: str, outcome: str, event: Event, enqueued_at: float) -> None:
@@ -92,10 +88,8 @@ class Fanout:
                 outbox.__exit__(None, None, None)
 
     def _tell(self, camera: str, item: MotionSample | RunEnded | Prediction) -> None:
-        events = self._decide(self._detectors[camera], item)
-        for event in events:
+        for event in self._decide(self._detectors[camera], item):
             self._publish(event)
-        self._observer.active(camera, self._detectors[camera].active())
 
     def _decide(
         self, detector: Detector, item: MotionSample | RunEnded | Prediction

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from pipeline.batching import Batch, Batcher, Resolved
 from pipeline.errors import WorkerError
-from pipeline.mailbox import Mailbox
+from pipeline.mailbox import Mailbox, Outbox
 from pipeline.records import InferenceOutcome, Prediction, Window
 from pipeline.worker import Worker
 from streamer.clock import Clock
@@ -59,7 +59,7 @@ class InferenceStage:
         self,
         *,
         inbox: Mailbox[Window],
-        outbox: Mailbox[Prediction],
+        outbox: Outbox[Prediction],
         rings: Mapping[str, RingSpec],
         batcher: Batcher,
         worker: Worker,

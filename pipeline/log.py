@@ -70,7 +70,7 @@ def configure(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = _Handler(stream or sys.stderr)
+    handler = _Handler(stream)
     handler.addFilter(_RateLimit(clock or SystemClock()))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -95,7 +95,20 @@ class _Handler(logging.StreamHandler[TextIO]):
     """Our handler; a record it cannot write is dropped without a word.
 
     The standard library would print a traceback with the raw, unredacted message instead.
+
+    Args:
+        stream: where to; None is whatever sys.stderr is at that moment (a live table redirects it).
     """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__(stream or sys.stderr)
+        self._is_fixed = stream is not None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        if not self._is_fixed:
+            self.stream = sys.stderr
+        super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         """Drop the record."""

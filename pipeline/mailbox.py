@@ -12,9 +12,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,17 @@ class MailboxStatistics:
     received: int
     dropped: int
     depth: int
+
+
+class Outbox(Protocol[T_contra]):
+    """The sending side of a mailbox: a stage that sends A may be given a mailbox of A and B."""
+
+    def put(self, item: T_contra) -> None:
+        """Add an item; never blocks."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *exc: object) -> None: ...
 
 
 class Mailbox(Generic[T]):

@@ -6,10 +6,11 @@ but counts. Invariant: both books see the same facts in the same order, so their
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pipeline.metrics import Metrics
 from pipeline.records import Event, InferenceOutcome, Prediction, Window, WindowOutcome
+from pipeline.report import WorkerState
 from pipeline.status import StatusBoard
 from streamer.notes import (
     Ended,
@@ -31,6 +32,7 @@ class Observer:
         metrics: the Prometheus book.
         status: the live book.
         on_resolved: told of each submitted window that got its outcome (camera id, window id).
+        max_wait_s: seconds a window waits for company in a batch.
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class Observer:
         metrics: Metrics,
         status: StatusBoard,
         on_resolved: Callable[[str, int], None],
+        max_wait_s: float,
     ) -> None:
         self._metrics = metrics
         self._status = status
         self._on_resolved = on_resolved
+        self._max_wait_s = max_wait_s
 
     # ---- camera
     # --------------------------------------------------------------------------------------------
@@ -59,8 +63,7 @@ class Observer:
                 self._metrics.opened(note)
                 self._status.cameras[note.camera].opened(note)
             case Lost():
-                self._metrics.lost(note)
-                self._status.cameras[note.camera].lost(note)
+                self._lost(note)
             case Ended():
                 self._metrics.ended(note)
                 self._status.cameras[note.camera].ended(note)
@@ -68,6 +71,13 @@ class Observer:
                 for camera, counters in note.counters.items():
                     self._metrics.counters(camera, counters)
                     self._status.cameras[camera].counters(counters)
+
+    def _lost(self, note: Lost) -> None:
+        self._metrics.lost(note)
+        self._status.cameras[note.camera].lost(note)
+        if note.is_process_lost:
+            self._metrics.capture_restarted(note.camera)
+            self._status.cameras[note.camera].capture_restarted()
 
     def possible_window(self, camera: str, outcome: WindowOutcome, coverage: float) -> None:
         """Book a possible window."""
@@ -78,11 +88,58 @@ class Observer:
         """Book the gate."""
         self._metrics.gate(camera, is_open=is_open, media_s=media_s)
 
-    # ---- inference
-    # -----------------------------------------------------------------------------------------
+    # ---- inference -------------------------------------------------------------------------------
 
     def inferred(self, window: Window, outcome: InferenceOutcome) -> None:
         """Book the outcome of a submitted window."""
         self._metrics.inference(outcome)
         self._status.cameras[window.camera].inference(outcome)
         self._on_resolved(window.camera, window.window_id)
+
+    def batch(self, trigger: str, size: int) -> None:
+        """Book a batch that is sent."""
+        self._metrics.batch(trigger, size)
+
+    def result(self, note: Result) -> None:
+        """Book a batch that came back."""
+        self._metrics.result(note)
+
+    def queue(self, depth: int, capacity: int) -> None:
+        """Book how many windows wait."""
+        self._metrics.queue(depth, capacity, self._max_wait_s)
+
+    # ---- worker ----------------------------------------------------------------------------------
+
+    def worker(self, state: WorkerState, detail: str) -> None:
+        """Book the state of the worker."""
+        self._metrics.worker(state)
+        self._status.worker.set(state, detail)
+
+    def worker_restarted(self, reason: str) -> None:
+        """Book the loss of a worker."""
+        self._metrics.worker_restarted(reason)
+
+    def model(self, note: Ready) -> None:
+        """Book what the worker runs."""
+        self._metrics.model(note)
+        self._status.worker.ready(note)
+
+    # ---- fan-out ---------------------------------------------------------------------------------
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Book the scores of a window."""
+        self._metrics.prediction(prediction)
+        self._status.cameras[prediction.window.camera].prediction(prediction)
+
+    def event(self, event: Event) -> None:
+        """Book a phase of an event."""
+        self._metrics.event(event)
+        self._status.cameras[event.camera].event(event)
+
+    def delivery(self, sink: str, outcome: str, event: Event, enqueued_at: float) -> None:
+        """Book what became of an event at a sink."""
+        self._metrics.delivery(sink, outcome, event, enqueued_at)
+
+    def pending(self, sink: str, n: int) -> None:
+        """Book how many events wait for a sink."""
+        self._metrics.pending(sink, n)

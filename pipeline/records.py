@@ -29,8 +29,7 @@ rejected (replaced by the camera's newer window, or no worker at shutdown)."""
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Instants (monotonic seconds) at which the newest frame, then its window, left each stage; 0 =
-    not yet.
+    """Instants (monotonic seconds) at which the newest frame left each stage; 0 = not yet.
 
     Attributes:
         captured_at: the newest frame was captured (camera time mapped to our clock).

@@ -1,5 +1,4 @@
-"""The last door for our own bugs: a stage that raises is restarted, counted, and given up after N
-times.
+"""The last door for our own bugs: a stage that raises is restarted, counted, then given up.
 
 In: a way to make a stage's coroutine. Out: its normal end, or the last exception after too many
 failures. Invariant: cancellation passes through untouched; operator errors are never retried.

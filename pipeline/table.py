@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
@@ -54,9 +55,14 @@ class StatusTable:
 
     async def __aenter__(self) -> Self:
         if self._console.is_terminal:
-            # Redrawn by our own timer: rich would start a thread for it.
+            # Redrawn by our own timer: rich would start a thread for it. Log lines appear above the
+            # table, unless the log goes somewhere else.
             self._live = Live(
-                self.render(), console=self._console, auto_refresh=False, transient=True
+                self.render(),
+                console=self._console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stderr=sys.stderr.isatty(),
             )
             self._live.start()
         self._tick()

@@ -61,7 +61,7 @@ class Windowing:
         is_live: the camera's windows may expire (`fast` sources wait instead).
     """
 
-    def __init__(  # noqa: PLR0913 - one constructor call, in app.py, all by keyword
+    def __init__(
         self,
         *,
         camera: str,

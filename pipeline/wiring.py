@@ -132,5 +132,5 @@ def check_devices(config: PipelineConfig) -> None:
     ]
     if len(missing) == len(config.cameras):
         raise ConfigError(
-            f"there is no webcam at {missing[0]}; plug one in, or see `bresnet doctor` for those found"
+            f"there is no webcam at {missing[0]}; plug one in, or see `bresnet doctor`"
         )

@@ -21,7 +21,7 @@ from streamer.redact import redact
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
-MAX_NODES = 50_000
+MAX_NODES = 30_000
 """Nodes with every alias written out: 1,000 cameras stay below, a billion laughs does not."""
 
 KeyPath = tuple[str | int, ...]
@@ -31,6 +31,10 @@ Lines = dict[KeyPath, int]
 _TAG = "tag:yaml.org,2002:"
 
 
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels; a configuration needs 6"
+_TOO_LARGE = f"holds more than {MAX_NODES:,} values with its aliases written out; remove aliases"
+
+
 class _Loader(yaml.SafeLoader):
     """The safe loader with YAML 1.2 scalars; its limits keep any file off stack and memory."""
 
@@ -38,16 +42,26 @@ class _Loader(yaml.SafeLoader):
     n_levels = 0
     n_nodes = 0
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._sizes: dict[yaml.Node, int] = {}
+
     def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        """Compose a node and everything in it; aliases give the node they stand for."""
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         self.n_levels += 1
         self.n_nodes += 1
         if self.n_levels > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(None, None, _too_deep(), mark)
-        if self.n_nodes > MAX_NODES:
-            raise yaml.MarkedYAMLError(None, None, _too_large(), mark)
+            raise _refusal(_TOO_DEEP, mark)
+        is_alias = self.check_event(yaml.AliasEvent)
         node: yaml.Node | None = super().compose_node(parent, index)
         self.n_levels -= 1
+        if node is not None and is_alias and node not in self._sizes:
+            raise _refusal("an alias refers to what it stands in; remove it", mark)
+        if node is not None and not is_alias:
+            self._sizes[node] = 1 + sum(self._sizes[child] for child in _children(node))
+        if self.n_nodes > MAX_NODES or (node is not None and self._sizes[node] > MAX_NODES):
+            raise _refusal(_TOO_LARGE, mark)
         return node
 
 
@@ -127,31 +141,31 @@ def _syntax_sentence(err: yaml.MarkedYAMLError, mark: Any) -> str:
     return problem if ";" in problem else f"is not valid YAML: {problem}"
 
 
-def _too_deep() -> str:
-    return f"is nested deeper than {MAX_DEPTH} levels; a configuration needs 6"
+def _refusal(sentence: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(None, None, sentence, mark)
 
 
-def _too_large() -> str:
-    return f"holds more than {MAX_NODES:,} values with its aliases written out; remove aliases"
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
 
 
 class _Builder:
-    """Turns composed nodes into data; counts every node again for each alias that leads to it."""
+    """Turns composed nodes, of which the loader has made sure that they are few, into data."""
 
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
         self.lines: Lines = {}
         self._path = path
         self._environment = environment
-        self._n_nodes = 0
 
     def build(self, node: yaml.Node, at: KeyPath) -> Any:
         """Return the data of `node`; `at` is its key path."""
         self.lines.setdefault(at, _line(node))
-        self._n_nodes += 1
-        if self._n_nodes > MAX_NODES:
-            raise self._error(node, at, _too_large())
         if len(at) > MAX_DEPTH:
-            raise self._error(node, at, _too_deep())
+            raise self._error(node, (), _TOO_DEEP)
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, at)
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
@@ -186,9 +200,7 @@ class _Builder:
                 raise self._error(part, at, "<< takes a mapping or a list of mappings")
             # The keys keep the lines of the place they are written at.
             aside = _Builder(self._path, self._environment)
-            aside._n_nodes = self._n_nodes
             data = aside.build(part, at)
-            self._n_nodes = aside._n_nodes
             for inner, line in aside.lines.items():
                 self.lines.setdefault(inner, line)
             yield data

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from streamer.clock import Clock
@@ -57,7 +58,7 @@ class Capture:
         self._backoff = backoff
         self._silence_s = silence_s
         self._clock = clock
-        self._child: ChildProcess | None = None
+        self._child: ChildProcess[FromCapture] | None = None
         self._is_closing = False
         self._is_done = False
         self._closing_at = 0.0
@@ -114,7 +115,9 @@ class Capture:
 
     async def _live(self) -> str:
         """Run one process to its end; return how it ended."""
-        child = ChildProcess("streamer.capture_process", self.name, FromCapture, self._clock)
+        child: ChildProcess[FromCapture] = ChildProcess(
+            "streamer.capture_process", self.name, FromCapture, self._clock
+        )
         try:
             await child.start()
             self._child = child
@@ -129,7 +132,7 @@ class Capture:
             await child.kill()
         return child.exit_text
 
-    def _introduce(self, child: ChildProcess) -> None:
+    def _introduce(self, child: ChildProcess[FromCapture]) -> None:
         for connection in self._connections.values():
             if connection.is_ended:
                 continue
@@ -142,9 +145,7 @@ class Capture:
                     first_run=connection.next_run,
                 )
             )
-            connection.process_started(
-                lambda address, camera=camera: child.send(OpenOrder(camera=camera, address=address))
-            )
+            connection.process_started(partial(_order_open, child, camera))
 
     def _route(self, note: FromCapture) -> None:
         if isinstance(note, Heartbeat):
@@ -152,12 +153,12 @@ class Capture:
             for connection in self._connections.values():
                 connection.take(note)
             return
-        connection = self._connections.get(note.camera)
-        if connection is not None:
-            connection.take(note)
+        addressed = self._connections.get(note.camera)
+        if addressed is not None:
+            addressed.take(note)
 
     async def watch(self) -> None:
-        """Kill the process when it is silent, when a decoder hangs in it, or when it does not close."""
+        """Kill the process when it is silent, hangs in a decoder, or does not close."""
         while not self._is_done:
             await self._clock.sleep(_WATCH_S)
             child, now = self._child, self._clock.now()
@@ -165,7 +166,7 @@ class Capture:
                 log.warning("capture process killed: process=%s reason=%s", self.name, reason)
                 await child.kill()
 
-    def _why_kill(self, child: ChildProcess, now: float) -> str:
+    def _why_kill(self, child: ChildProcess[FromCapture], now: float) -> str:
         if self._is_closing:
             return "does not close" if now - self._closing_at > _CLOSE_S else ""
         if now - child.last_heard_at > self._silence_s:
@@ -174,8 +175,12 @@ class Capture:
         return f"no picture from {', '.join(stuck)}" if stuck else ""
 
 
+def _order_open(child: ChildProcess[FromCapture], camera: str, address: str) -> None:
+    child.send(OpenOrder(camera=camera, address=address))
+
+
 def share_out(jobs: Sequence[CaptureJob], cameras_per_process: int) -> list[list[CaptureJob]]:
-    """Return the cameras of each capture process, in order, at most `cameras_per_process` in each."""
+    """Return the cameras of each capture process, at most `cameras_per_process` in each."""
     return [
         list(jobs[start : start + cameras_per_process])
         for start in range(0, len(jobs), cameras_per_process)

@@ -32,7 +32,7 @@ def _named(schemes: tuple[str, ...]) -> str:
 
 
 class Url:
-    """A source address whose repr, str and JSON hide credentials; `reveal()` gives the clear text."""
+    """A source address whose repr, str and JSON hide credentials; `reveal()` shows them."""
 
     __slots__ = ("_clear",)
     schemes: tuple[str, ...] = ("rtsp", "rtsps", "http", "https")
@@ -132,7 +132,7 @@ class FileSource(Strict):
     loop: bool = False
     """Start again at its end."""
     pace: Literal["realtime", "fast"] = "realtime"
-    """realtime: as a camera would deliver it; fast: as quickly as the pipeline can take every frame."""
+    """realtime: as a camera would deliver it; fast: every frame, as quickly as possible."""
 
 
 class WebcamSource(Strict):
@@ -191,34 +191,39 @@ def parse_source(
     Raises:
         ValueError: a scheme that is not supported.
     """
-    scheme, separator, rest = text.partition("://")
+    scheme, separator, _ = text.partition("://")
     if separator and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
-        kind = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http"}.get(
-            scheme.lower()
-        )
-        if kind is None:
-            raise ValueError(
-                f"source {redact_url(text)!r} has scheme {scheme!r}; use rtsp://, rtsps://, "
-                "http://, https://, a file path, webcam:N, /dev/videoN or synthetic:NAME"
-            )
-        return {"kind": kind, "url": text}
+        return {"kind": _kind_of_scheme(scheme, text), "url": text}
     prefix, colon, rest = text.partition(":")
-    if colon and prefix == "webcam":
-        if not rest.isdecimal():
-            raise ValueError(f"source {text!r}: webcam:N needs a device number, such as webcam:0")
-        return {"kind": "webcam", "device": f"/dev/video{int(rest)}"}
     if colon and prefix == "synthetic":
         return {"kind": "synthetic", "name": rest, "pace": pace}
-    if re.fullmatch(r"/dev/video\d+", text):
-        return {"kind": "webcam", "device": text}
+    if (colon and prefix == "webcam") or re.fullmatch(r"/dev/video\d+", text):
+        return {"kind": "webcam", "device": _device(text)}
     _refuse_slips(text)
     return {"kind": "file", "path": text, "loop": loop, "pace": pace}
+
+
+def _kind_of_scheme(scheme: str, text: str) -> str:
+    kind = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http"}.get(scheme.lower())
+    if kind is None:
+        raise ValueError(
+            f"source {redact_url(text)!r} has scheme {scheme!r}; use rtsp://, rtsps://, "
+            "http://, https://, a file path, webcam:N, /dev/videoN or synthetic:NAME"
+        )
+    return kind
+
+
+def _device(text: str) -> str:
+    number = text.removeprefix("webcam:").removeprefix("/dev/video")
+    if not number.isdecimal():
+        raise ValueError(f"source {text!r}: webcam:N needs a device number, such as webcam:0")
+    return f"/dev/video{int(number)}"
 
 
 def _refuse_slips(path: str) -> None:
     if re.match(r"[^:/\s]+:[^/]+@", path):
         raise ValueError(
-            "source looks like user:password@host without a scheme; begin it with rtsp:// or http://"
+            "source looks like user:password@host without a scheme; begin it with rtsp://"
         )
     if not path.strip():
         raise ValueError(
@@ -256,7 +261,7 @@ class CaptureConfig(Strict):
     open_timeout_s: float = Field(5.0, gt=0, le=60)
     """Seconds for connecting and the first packet."""
     stall_s: float = Field(3.0, ge=0.5, le=120)
-    """Seconds without a decoded frame after which a live source counts as stalled and is opened again."""
+    """Seconds without a decoded frame after which a live source is stalled and opened again."""
     stuck_s: float = Field(1.5, ge=0.2, le=60)
     """Further seconds a capture process may stay silent before it is killed and replaced."""
     max_pixels: int = Field(3840 * 2160, ge=64 * 64)
@@ -273,7 +278,7 @@ class MotionConfig(Strict):
     """The motion gate: background subtraction on a small luma picture."""
 
     size_px: int = Field(128, ge=32, le=640)
-    """Side of the small luma picture (made from the square picture the model sees, so shares of area hold)."""
+    """Side of the small luma picture, made from the square picture the model sees."""
     min_area_ratio: float = Field(0.004, gt=0, lt=1)
     """Smallest moving region that counts, as a share of the picture; its score is 0.5."""
     lightning_ratio: float = Field(0.6, gt=0, le=1)

@@ -1,5 +1,4 @@
-"""The control side of one camera: when it is opened, what state it is in, when it counts as
-stalled.
+"""The control side of one camera: when it is opened, what its state is, when it is stalled.
 
 In: notes of the camera's reader, the loss of its process, time. Out: open orders (through `order`)
 and the notes for the camera's stage (through `deliver`), state changes among them. This is the only
@@ -124,10 +123,12 @@ class Connection:
                 return
             await self._clock.sleep(self._delay_s)
             async with self._opens:
-                if not self.is_ended and self._order is not None:
-                    await self._open(self._order)
+                await self._open()
 
-    async def _open(self, order: Callable[[str], None]) -> None:
+    async def _open(self) -> None:
+        order = self._order
+        if self.is_ended or order is None:
+            return
         self.set_state("connecting")
         self._settled.clear()
         try:
@@ -177,7 +178,7 @@ class Connection:
                     f"gave up: its decoder failed {self._n_crashes} times ({reason})", is_error=True
                 )
                 return
-        self.lost("error", reason)
+        self.lost("error", reason, is_process_lost=True)
         # The next open belongs to the next process: it calls process_started.
         self._wanted.clear()
 
@@ -224,7 +225,14 @@ class Connection:
         elif self._state not in ("frozen", "black"):
             self.set_state("running")
 
-    def lost(self, kind: LossKind, message: str, *, was_open: bool | None = None) -> None:
+    def lost(
+        self,
+        kind: LossKind,
+        message: str,
+        *,
+        was_open: bool | None = None,
+        is_process_lost: bool = False,
+    ) -> None:
         """Note a loss and schedule the next open."""
         now = self._clock.now()
         was_open = self._is_open if was_open is None else was_open
@@ -240,6 +248,7 @@ class Connection:
                 message=message,
                 was_open=was_open,
                 counters=self.counters,
+                is_process_lost=is_process_lost,
             )
         )
         self.set_state(_STATE_OF_LOSS.get(kind, "backoff"), message)
@@ -269,17 +278,17 @@ class Connection:
     # ------------------------------------------------------------------------------------
 
     def is_stuck(self, now: float) -> bool:
-        """Judge the silence; sets stalled or no_keyframe, returns True when the process must be replaced."""
+        """Judge the silence: tell stalled or no_keyframe; True when the process must go."""
         limits = self.job.config.capture
         if self.is_ended or not self._is_ordered:
             return False
         silence_s = now - self._quiet_since
         if not self._is_open:
             return silence_s > 2 * limits.open_timeout_s + limits.stuck_s
-        if not self._is_live or silence_s <= limits.stall_s:
-            return False
-        if self.counters.bytes - self._bytes_at_picture > _MIN_FLOW_BYTES:
-            self.set_state("no_keyframe", "packets arrive, but no picture can be decoded")
-            return False
-        self.set_state("stalled", f"no picture for {silence_s:.1f} s")
-        return silence_s > limits.stall_s + limits.stuck_s
+        is_flowing = self.counters.bytes - self._bytes_at_picture > _MIN_FLOW_BYTES
+        if self._is_live and silence_s > limits.stall_s:
+            if is_flowing:
+                self.set_state("no_keyframe", "packets arrive, but no picture can be decoded")
+            else:
+                self.set_state("stalled", f"no picture for {limits.stall_s:.1f} s")
+        return self._is_live and not is_flowing and silence_s > limits.stall_s + limits.stuck_s

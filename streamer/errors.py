@@ -45,8 +45,7 @@ class SourceOpenError(StreamerError):
 
 
 class SourceLostError(StreamerError):
-    """A source that was open stopped delivering (connection reset, read time-out, device
-    unplugged).
+    """A source that was open stopped delivering (reset, read time-out, device unplugged).
 
     Attributes:
         kind: the class of failure.

@@ -195,10 +195,11 @@ def enter_child(kinds: object, argv: Sequence[str]) -> ParentLink[Any]:
         argv: arguments of the process, without its name: `--fd N`.
 
     Raises:
-        LinkError: the arguments name no link.
+        SystemExit: the arguments name no link: a person started this program.
     """
     if len(argv) != 2 or argv[0] != "--fd" or not argv[1].isdecimal():
-        raise LinkError("this program is started by bresnet; run `bresnet --help`")
+        sys.stderr.write("this program is started by bresnet; run `bresnet --help`\n")
+        raise SystemExit(2)
     link: ParentLink[Any] = ParentLink(int(argv[1]), kinds)
     os.set_inheritable(int(argv[1]), False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

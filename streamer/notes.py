@@ -39,8 +39,7 @@ class Note(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
-    """Cumulative counts of one camera since its capture process started it; decoded = used +
-    sum(dropped).
+    """Cumulative counts of one camera in one capture process; decoded = used + sum(dropped).
 
     Attributes:
         decoded: pictures the decoder returned.
@@ -159,6 +158,7 @@ class Lost(Note, frozen=True, kw_only=True):
         message: one sentence, credentials already removed.
         was_open: frames had been flowing.
         counters: cumulative counts at the loss.
+        is_process_lost: the whole capture process is gone; the next one counts from zero.
     """
 
     camera: str
@@ -166,11 +166,11 @@ class Lost(Note, frozen=True, kw_only=True):
     message: str
     was_open: bool
     counters: Counters
+    is_process_lost: bool = False
 
 
 class Ended(Note, frozen=True, kw_only=True):
-    """A finite source reached its end, or the reader was told to close; no more notes of this
-    camera follow.
+    """A finite source reached its end, or the reader was closed; no more notes of it follow.
 
     Attributes:
         camera: its id.

@@ -89,7 +89,7 @@ class Reader:
         opener: makes the source of each session.
     """
 
-    def __init__(  # noqa: PLR0913 - the six parts a reader is made of, all given by its process
+    def __init__(
         self,
         config: ReaderConfig,
         ring: RingSpec,
@@ -262,7 +262,7 @@ class _Session:
         self._config = config
         self._tally = reader.tally
         self._gate = FrameGate()
-        self._mapper = TimestampMapper(is_live=is_paced)
+        self._mapper = TimestampMapper(is_paced=is_paced)
         self._resampler = Resampler(config.analysis_fps, config.gap_s)
         self._motion = MotionGate(config.motion, config.analysis_fps)
         self._health = PictureHealth(config.capture.frozen_s, config.capture.black_s)
@@ -293,7 +293,7 @@ class _Session:
         elif stamp.is_discontinuity:
             self._begin("discontinuity")
         placement = self._resampler.offer(stamp.media_s)
-        if placement.is_gap:
+        if placement.gap:
             self._begin("gap")
         if placement.n_new + placement.n_held > 0:
             self._place(frame, stamp, placement, is_degraded=verdict.is_degraded)

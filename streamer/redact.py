@@ -117,14 +117,13 @@ class Redactor:
         self.remember(secrets_of(url))
 
     def __call__(self, text: str) -> str:
-        """Return `text` with every remembered value and every URL's credentials replaced by `***`."""
+        """Return `text` with remembered values and the credentials of URLs replaced by `***`."""
         text = _URL.sub(lambda match: redact_url(match.group(0)), text)
         return self._pattern.sub(HIDDEN, text) if self._pattern is not None else text
 
 
 def host_of(url: str) -> tuple[str, int | None]:
-    """Return host name (or address, without brackets) and port of `url`; the port is None where not
-    stated.
+    """Return host name (or address, without brackets) and port of `url`, None where not stated.
 
     Raises:
         ValueError: the URL has no host, or its port is not a number in 1..65535.

@@ -1,8 +1,8 @@
 """Stand-ins that speak our own protocols; nothing of the product is ever patched.
 
-`FakeClassifier` and its factories run inside a REAL worker process: `Worker(..., factory=
-"tests.fakes:name")`. They answer with what is in the frames, so that a test knows exactly which frames
-were seen.
+`FakeClassifier` and its factories run inside a REAL worker process, as in
+`Worker(..., factory="tests.fakes:load_fake")`. They answer with what is in the frames, so that a
+test knows exactly which frames were seen.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CRASH, HANG, REFUSE, NOT_FINITE, ENGINE_FAILS, SLOW = 241, 242, 243, 244, 245, 2
 
 @dataclass
 class FakeClassifier:
-    """Scores are the first byte of the oldest frame, of the newest frame, and the batch size, / 255.
+    """Scores: first byte of the oldest frame, of the newest frame, and the batch size, all / 255.
 
     Attributes:
         cost_s: seconds by batch size, as measured at warm-up, and really spent in `predict`.

@@ -48,7 +48,7 @@ def build_graph(
         outputs = tf.cast(clips, precision)
         for conv in network.stem:
             outputs = _convolve(outputs, conv, is_causal)
-        outputs = tf.nn.max_pool3d(outputs, 2, 2, "VALID" if is_causal else "SAME")
+        outputs = tf.nn.max_pool3d(outputs, spec.POOL, spec.POOL, "SAME")
         for block in network.blocks:
             outputs = _block(outputs, block, is_causal)
         pooled = tf.reduce_mean(tf.cast(outputs, tf.float32), (1, 2, 3))

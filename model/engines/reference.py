@@ -7,7 +7,6 @@ errors at the borders and in time.
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 
 from model import spec
@@ -41,7 +40,7 @@ def reference_outputs(bundle: Bundle, clips: Clips) -> tuple[Scores, Embeddings]
     network.build()
     network.set_named_weights(bundle.weights)
     pixels = clips.astype(np.float32) * np.float32(facts.pixel_scale)
-    embeddings = keras.ops.convert_to_numpy(network(pixels, training=False))
+    embeddings = np.array(network(pixels, training=False))
     logits = embeddings @ bundle.score_kernel + bundle.score_bias
     return 1 / (1 + np.exp(-logits)), embeddings
 

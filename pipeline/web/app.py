@@ -160,7 +160,7 @@ def _listen(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    listener = socket.create_server(address[:2], family=family)  # type: ignore[arg-type]
+    listener = socket.create_server(address[:2], family=family)
     listener.setblocking(False)
     return listener
 

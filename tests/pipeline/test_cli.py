@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -128,3 +129,47 @@ def test_the_options_of_run_override_a_file() -> None:
     config = assemble((), path, {"port": 1234, "precision": "float32"})
     assert [camera.id for camera in config.cameras] == ["street", "corridor"]
     assert (config.http.port, config.model.precision) == (1234, "float32")
+
+
+def test_the_traceback_of_a_bug_hides_addresses_and_known_secrets() -> None:
+    """Our own mistakes are shown in full, exit code 1, but not what a library quotes in them."""
+    code = (
+        "from pipeline.cli import main\n"
+        "from streamer.redact import redact\n"
+        "@main.command()\n"
+        "def boom():\n"
+        "    redact.remember(['kn0wn-value'])\n"
+        "    raise RuntimeError('rtsp://viewer:qu0ted' + '-one@h/ and kn0wn' + '-value')\n"
+        "main(['boom'])\n"
+    )
+    done = python("-c", code)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.endswith("RuntimeError: rtsp://***@h/ and ***\n")
+
+
+@pytest.mark.parametrize("command", ["config check", "config show", "run --config"])
+def test_a_strange_file_name_cannot_write_to_the_terminal(command: str, tmp_path: Path) -> None:
+    """Line ends, escape codes and bytes that are no text are shown as escapes."""
+    path = f"{tmp_path}/a\n\x1b[31m\u202e\udcff.yaml"
+    result = CliRunner().invoke(main, [*command.split(), path])
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert r"a\n\x1b[31m\u202e\udcff.yaml: cannot be read" in result.stderr
+
+
+@pytest.mark.timeout(180)
+def test_doctor_prints_one_json_array() -> None:
+    """For scripts: nothing but JSON on stdout, and the exit code agrees with the verdicts."""
+    result = CliRunner().invoke(main, ["doctor", "--json", "--port", "1"])
+    verdicts = {check["name"]: check["verdict"] for check in json.loads(result.stdout)}
+    assert {"python", "engine tensorflow", "port 1"} <= set(verdicts)
+    assert result.exit_code == int("fail" in verdicts.values())
+
+
+def test_bench_finds_out_first_that_its_result_cannot_be_written(tmp_path: Path) -> None:
+    """A minute of measuring is not thrown away for a wrong path."""
+    path = tmp_path / "no" / "bench.json"
+    result = CliRunner().invoke(main, ["bench", "pipeline", "--json", str(path)])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: --json {path}: No such file or directory; ")

@@ -140,7 +140,7 @@ def test_a_short_dip_does_not_split_an_event() -> None:
     bench.motions(2.0, 3.3, 0.0)
     bench.motions(3.3, 5.0, 0.9)
     bench.motions(5.0, 8.0, 0.0)
-    assert bench.phases() == ["start", "end"]
+    assert bench.phases() == ["start", "update", "end"]
     assert bench.events[-1].ended_s == pytest.approx(4.9)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -25,16 +24,12 @@ class Ear:
 
     events: list[Event] = field(default_factory=list)
     outcomes: list[tuple[str, str]] = field(default_factory=list)
-    is_active: bool = False
 
     def prediction(self, prediction: Prediction) -> None:
         """Not of interest here."""
 
     def event(self, event: Event) -> None:
         self.events.append(event)
-
-    def active(self, camera: str, active: Sequence[tuple[str, float]]) -> None:
-        self.is_active = bool(active)
 
     def delivery(self, sink: str, outcome: str, event: Event, enqueued_at: float) -> None:
         self.outcomes.append((sink, outcome))
@@ -130,7 +125,6 @@ async def test_a_lost_source_ends_its_events_at_once(clock: FakeClock) -> None:
         bench.inbox.put(RunEnded("door", 1.9, "source_lost"))
     await bench.stage.run()
     assert [e.ended_by for e in bench.ear.events if e.phase == "end"] == ["source_lost"]
-    assert not bench.ear.is_active
 
 
 async def test_untrained_scores_raise_no_event(clock: FakeClock) -> None:

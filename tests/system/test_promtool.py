@@ -1,7 +1,8 @@
-"""Claims about configs/prometheus, judged by Prometheus' own tool and by a registry of the product."""
+"""Claims about configs/prometheus, judged by Prometheus' own tool and our own registry."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,9 +17,7 @@ from tests.conftest import REPOSITORY, require_tool
 
 FOLDER = REPOSITORY / "configs" / "prometheus"
 RULES: dict[str, Any] = yaml.safe_load((FOLDER / "rules.yml").read_text())
-ALERTS = [
-    rule["alert"] for group in RULES["groups"] for rule in group["rules"] if "alert" in rule
-]
+ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"] if "alert" in rule]
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +51,18 @@ def test_alerts_fire_when_they_should(promtool: str) -> None:
 
 
 @pytest.mark.parametrize("expression", ["vector(0) > 1", "vector(1)"], ids=["mute", "stuck"])
-@pytest.mark.parametrize("alert", ALERTS)
-def test_a_broken_alert_is_noticed(
-    promtool: str, tmp_path: Path, alert: str, expression: str
-) -> None:
-    """Each alert has a scenario in which it fires and one in which it does not."""
+def test_a_broken_alert_is_noticed(promtool: str, tmp_path: Path, expression: str) -> None:
+    """For each alert there is a scenario in which it fires and one in which it does not."""
     rules = yaml.safe_load((FOLDER / "rules.yml").read_text())
     for group in rules["groups"]:
         for rule in group["rules"]:
-            if rule.get("alert") == alert:
-                rule["expr"] = expression
-                rule["labels"] = {"severity": "broken"}
+            if "alert" in rule:
+                rule.update(expr=expression, labels={"severity": "broken"})
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
     shutil.copy(FOLDER / "rules_test.yml", tmp_path)
     code, said = run(promtool, "test", "rules", tmp_path / "rules_test.yml")
-    assert code != 0, said
+    assert code != 0
+    assert set(re.findall(r"alertname: (\w+)", said)) == set(ALERTS)
 
 
 def test_prometheus_likes_our_metric_names(promtool: str) -> None:

@@ -1,0 +1,141 @@
+"""Frames at any rate to the even time grid of the analysis, true in time.
+
+In: the media time of each frame. Out: how many grid places it and its predecessor fill.
+Invariant: within a run, after a frame at time t (the first at t0) the number of places filled is
+(t - t0) x fps + 1, give or take one: no drift, however long the run and however odd the rates.
+
+The grid is t0 + k/fps. A frame takes the next open place while it stands within a tolerance of it;
+the tolerance is wide (3/4 of a place) where source and grid have about the same rate, so that
+jitter neither drops nor repeats a picture, and half a source interval where the source is faster,
+so that each place gets the frame nearest to it. A frame that is early beyond the tolerance is
+dropped. One that is late beyond it means that the source is slower: every open place up to the
+frame is filled, by whichever of the two neighbouring pictures is nearer in time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+LATE: Final = 0.75
+"""Places a frame may stand behind its place before others are filled too."""
+WIDE: Final = 0.75
+"""Places a frame may stand before its place, at about equal rates."""
+
+# The mean of 16 intervals: jitter of +-30 % moves it by at most 4 %.
+_N_INTERVALS: Final = 16
+_MIN_INTERVALS: Final = 4
+# Below 0.8 source intervals a place the source is clearly faster; from 0.95 on it is taken as
+# equal.
+_FASTER, _EQUAL = 0.80, 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What to do with one frame.
+
+    Attributes:
+        n_held: places to fill first, with the picture placed last.
+        n_new: places to fill then, with this frame's picture; with n_held == 0, zero means: drop it
+            (rate_limit).
+        gap: more than `gap_s` has passed; a new run begins with this frame.
+    """
+
+    n_held: int
+    n_new: int
+    gap: bool = False
+
+    @property
+    def n_places(self) -> int:
+        """Return the number of places filled."""
+        return self.n_held + self.n_new
+
+
+class Resampler:
+    """Maps one camera's frames to grid places.
+
+    Args:
+        fps: places a second.
+        gap_s: a longer time between two frames begins a new run.
+    """
+
+    def __init__(self, fps: float, gap_s: float) -> None:
+        if not (math.isfinite(fps) and fps > 0):
+            raise ValueError(f"fps is {fps}; it must be a positive number")
+        if not gap_s > 0:
+            raise ValueError(f"gap_s is {gap_s}; it must be positive")
+        self._fps = fps
+        self._gap_s = gap_s
+        self._start_s = 0.0
+        self._n_filled = 0
+        self._times: deque[float] = deque(maxlen=_N_INTERVALS + 1)
+
+    def reset(self) -> None:
+        """Begin a new run with the next frame (reconnect, change of resolution, discontinuity)."""
+        self._n_filled = 0
+        self._times.clear()
+
+    def offer(self, media_s: float) -> Placement:
+        """Place a frame.
+
+        Args:
+            media_s: its time, strictly greater than that of the frame before it in the run.
+
+        Returns:
+            the places it fills.
+
+        Raises:
+            ValueError: the time is not finite or does not increase.
+        """
+        if not math.isfinite(media_s):
+            raise ValueError(f"media_s is {media_s}; it must be a finite number")
+        if not self._times:
+            return self._begin(media_s, is_gap=False)
+        before_s = self._times[-1]
+        if media_s <= before_s:
+            raise ValueError(
+                f"media_s is {media_s} after {before_s}; within a run it must increase"
+            )
+        if media_s - before_s > self._gap_s:
+            self._times.clear()
+            return self._begin(media_s, is_gap=True)
+        self._times.append(media_s)
+        return self._place(media_s, before_s)
+
+    def _begin(self, media_s: float, *, is_gap: bool) -> Placement:
+        self._times.append(media_s)
+        self._start_s = media_s
+        self._n_filled = 1
+        return Placement(n_held=0, n_new=1, gap=is_gap)
+
+    def _place(self, media_s: float, before_s: float) -> Placement:
+        # In units of places; the next open place has the number n_filled.
+        now = (media_s - self._start_s) * self._fps
+        lateness = now - self._n_filled
+        if lateness < -self._early():
+            return Placement(n_held=0, n_new=0)
+        if lateness <= LATE:
+            self._n_filled += 1
+            return Placement(n_held=0, n_new=1)
+        last = math.floor(now + 0.5)
+        middle = now - (media_s - before_s) * self._fps / 2
+        # Places before the middle are nearer to the picture before. At least one stays for the new
+        # one:
+        # the last place is within half a place of this frame, and the frame before is more than one
+        # away.
+        n_held = min(max(math.ceil(middle) - self._n_filled, 0), last - self._n_filled)
+        n_new = last - self._n_filled + 1 - n_held
+        self._n_filled = last + 1
+        return Placement(n_held, n_new)
+
+    def _early(self) -> float:
+        """Return how many places a frame may stand before its place."""
+        n_intervals = len(self._times) - 1
+        if n_intervals < _MIN_INTERVALS:
+            return WIDE
+        interval = (self._times[-1] - self._times[0]) / n_intervals * self._fps
+        nearest = min(interval, 1.0) / 2
+        share = min(max((interval - _FASTER) / (_EQUAL - _FASTER), 0.0), 1.0)
+        return nearest + (WIDE - nearest) * share
