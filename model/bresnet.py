@@ -30,8 +30,8 @@ class BResNet162Plus1DD(keras.Model):
 
     Args:
         units: length of the embedding.
-        frames: T that `build()` without a shape assumes.
-        size: H = W that `build()` without a shape assumes, px.
+        frames: T of `default_shape`.
+        size: H = W of `default_shape`, px.
         temporal_padding: `causal` gives another network without look-ahead in time, to be trained
             as such.
         kwargs: of `keras.Model`.
@@ -82,13 +82,18 @@ class BResNet162Plus1DD(keras.Model):
         names = [s.name for s in spec.STEM] + ["pool"] + [b.name for b in spec.BLOCKS]
         return [getattr(self, name) for name in [*names, "global_pool", "head"]]
 
-    def build(self, input_shape: Shape | None = None) -> None:
+    @property
+    def default_shape(self) -> Shape:
+        """(None, frames, size, size, 3): what to give to `build` unless clips differ."""
+        return None, self.frames, self.size, self.size, spec.CHANNELS
+
+    def build(self, input_shape: Shape) -> None:
         """Create every weight.
 
         Args:
-            input_shape: (N, T, H, W, 3), N may be None; without it (None, frames, size, size, 3).
+            input_shape: (N, T, H, W, 3); N may be None.
         """
-        shape = input_shape or (None, self.frames, self.size, self.size, spec.CHANNELS)
+        shape = input_shape
         if len(shape) != 5:
             raise ValueError(f"input shape must be (N, T, H, W, C), got {shape}")
         for layer in self.stages:

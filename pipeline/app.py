@@ -13,7 +13,7 @@ import itertools
 import logging
 import random
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
@@ -65,12 +65,15 @@ class Pipeline:
         config: what to run.
         clock: time.
         sinks: destinations of events, not yet entered.
+        factory: `module:function` that loads the model in the worker; empty for the real one.
 
     Raises:
         ConfigError: the bundle or the devices are not there.
     """
 
-    def __init__(self, config: PipelineConfig, clock: Clock, sinks: Sequence[Sink]) -> None:
+    def __init__(
+        self, config: PipelineConfig, clock: Clock, sinks: Sequence[Sink], factory: str = ""
+    ) -> None:
         wiring.check_devices(config)
         try:
             manifest = load_manifest(config.model.bundle)
@@ -97,7 +100,7 @@ class Pipeline:
         self._is_stopping = asyncio.Event()
         self._resolver = Resolver()
         self._worker = Worker(
-            config.worker, config.model, config.batching.max_batch, clock, self._observer
+            config.worker, config.model, config.batching.max_batch, clock, self._observer, factory
         )
         self.server = HttpServer(config.http, self.status, self.metrics, clock)
 
@@ -151,6 +154,10 @@ class Pipeline:
             capture.close()
         if self._deadline is not None:
             self._deadline.reschedule(asyncio.get_running_loop().time() + self.config.drain_s)
+
+    def listen(self, on_prediction: Callable[[Prediction], None]) -> None:
+        """Have `on_prediction` called with every prediction, in the event loop; it must not block."""
+        self._observer.listen(on_prediction)
 
     def pids(self) -> dict[str, int]:
         """Return the child processes that run now, by name."""

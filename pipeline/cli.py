@@ -8,6 +8,7 @@ Invariant: an operator's mistake is one line on stderr, without traceback or cre
 
 from __future__ import annotations
 
+import math
 import sys
 import traceback
 from pathlib import Path
@@ -26,7 +27,23 @@ if TYPE_CHECKING:
 DEMO_SOURCES = ("synthetic:street", "synthetic:corridor")
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 YAML_FILE = click.Path(path_type=Path)
-SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+class Seconds(click.FloatRange):
+    """A positive, finite number of seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse infinity and not-a-number too, which pass every comparison."""
+        seconds = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is not a finite number of seconds.", param, ctx)
+        return seconds
+
+
+SECONDS = Seconds()
 
 
 class Commands(click.Group):

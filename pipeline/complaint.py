@@ -19,6 +19,7 @@ from pipeline.yamlfile import KeyPath, key_name
 from streamer.redact import redact
 
 MAX_SHOWN = 60
+MAX_SENTENCE = 1000
 _SOURCE_KINDS = "'rtsp', 'http', 'file', 'webcam', 'synthetic'"
 
 
@@ -64,10 +65,11 @@ def complaints(
 
 
 def one_line(text: str) -> str:
-    """Return `text` redacted and on one line, with control and invisible characters escaped."""
+    """Return `text` redacted, short and on one line; control and invisible characters escaped."""
+    text = redact(text)
+    text = text if len(text) <= MAX_SENTENCE else f"{text[:MAX_SENTENCE]}..."
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode()
-        for char in redact(text)
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
 
 

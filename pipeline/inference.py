@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -19,11 +19,29 @@ from pipeline.batching import Batch, Batcher, Resolved
 from pipeline.errors import WorkerError
 from pipeline.mailbox import Mailbox, Outbox
 from pipeline.records import InferenceOutcome, Prediction, Window
-from pipeline.worker import Worker
 from streamer.clock import Clock
 from streamer.notes import Ready, Result, RingSpec, Score, WindowRef
 
 log = logging.getLogger(__name__)
+
+
+class InferenceWorker(Protocol):
+    """What the stage needs of a worker, local or remote."""
+
+    @property
+    def ready(self) -> Ready | None:
+        """What runs now; None while nothing does."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing will ever be ready again."""
+
+    def listen(self, on_change: Callable[[], None]) -> None:
+        """Have `on_change` called whenever `ready` or `is_over` has changed."""
+
+    async def infer(self, windows: Sequence[WindowRef]) -> Result:
+        """Have one batch classified; `WorkerError` when that did not happen."""
+        ...
 
 
 class InferenceObserver(Protocol):
@@ -62,7 +80,7 @@ class InferenceStage:
         outbox: Outbox[Prediction],
         rings: Mapping[str, RingSpec],
         batcher: Batcher,
-        worker: Worker,
+        worker: InferenceWorker,
         clock: Clock,
         observer: InferenceObserver,
     ) -> None:

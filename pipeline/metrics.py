@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pipeline.latency import onset_at, stage_times
 from pipeline.probe import build_facts
 from pipeline.records import Event, InferenceOutcome, Prediction, WindowOutcome
-from pipeline.report import DELIVERING, CameraState, WorkerState
+from pipeline.report import DELIVERING, WorkerState
 from pipeline.series import Series
 from pipeline.tally import Tally
 from streamer.clock import Clock
 from streamer.errors import LossKind
 from streamer.notes import (
+    CameraState,
     Counters,
     Ended,
     FrameNote,
@@ -181,7 +182,8 @@ class Metrics:
         self.counters(note.camera, note.counters)
         if note.was_open or camera.is_open:
             camera.is_open = True
-            self._disconnected(note.camera, camera, _DISCONNECTS.get(note.kind, "error"))
+            reason = "stalled" if note.is_process_lost else _DISCONNECTS.get(note.kind, "error")
+            self._disconnected(note.camera, camera, reason)
         else:
             self._series.inc("bresnet_source_connects", note.camera, note.kind)
 

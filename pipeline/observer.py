@@ -46,6 +46,11 @@ class Observer:
         self._status = status
         self._on_resolved = on_resolved
         self._max_wait_s = max_wait_s
+        self._listeners: list[Callable[[Prediction], None]] = []
+
+    def listen(self, on_prediction: Callable[[Prediction], None]) -> None:
+        """Have `on_prediction` called with every prediction, in the event loop; it must not block."""
+        self._listeners.append(on_prediction)
 
     # ---- camera
     # --------------------------------------------------------------------------------------------
@@ -130,6 +135,8 @@ class Observer:
         """Book the scores of a window."""
         self._metrics.prediction(prediction)
         self._status.cameras[prediction.window.camera].prediction(prediction)
+        for on_prediction in self._listeners:
+            on_prediction(prediction)
 
     def event(self, event: Event) -> None:
         """Book a phase of an event."""

@@ -10,21 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-CameraState = Literal[
-    "connecting",
-    "warming",
-    "running",
-    "stalled",
-    "no_keyframe",
-    "frozen",
-    "black",
-    "auth_failed",
-    "not_found",
-    "dns",
-    "rejected",
-    "backoff",
-    "ended",
-]
+from streamer.notes import CameraState
+
 WorkerState = Literal["starting", "warming", "ready", "restarting", "refused", "stopped"]
 
 DELIVERING: tuple[CameraState, ...] = ("warming", "running")
@@ -74,8 +61,6 @@ class CameraReport(_Snapshot):
     frames_dropped: dict[str, int]
     windows: dict[str, int]
     """Possible windows by their fate at the camera."""
-    is_gate_open: bool
-    """Motion lets windows through."""
     top_scores: list[LabelScore]
     active_events: list[ActiveEvent]
     n_events: int

@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics_text
 
 from pipeline.family import COUNTERS, FAMILIES, GAUGES, HISTOGRAMS, INFOS, OTHER, STATESET, Family
-from pipeline.report import CameraState
+from streamer.notes import CameraState
 
 
 class Series:

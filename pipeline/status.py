@@ -8,7 +8,7 @@ capture process is replaced.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.latency import StageTimes, percentile
@@ -17,7 +17,6 @@ from pipeline.report import (
     DELIVERING,
     ActiveEvent,
     CameraReport,
-    CameraState,
     LabelScore,
     Status,
     Summary,
@@ -26,7 +25,7 @@ from pipeline.report import (
 )
 from pipeline.tally import Tally
 from streamer.clock import Clock
-from streamer.notes import Counters, Ended, FrameNote, Lost, Opened, Ready
+from streamer.notes import CameraState, Counters, Ended, FrameNote, Lost, Opened, Ready
 from streamer.redact import redact
 
 _RATE_SPAN_S = 2.0
@@ -92,14 +91,12 @@ class CameraStatus:
     inferred: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     n_reconnects: int = 0
-    is_gate_open: bool = False
     is_failed: bool = False
     _facts: Opened | None = None
     _n_analysed: int = 0
     _rates: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=1024))
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
     _top: list[tuple[str, float]] = field(default_factory=list)
-    _scores: dict[str, float] = field(default_factory=dict)
     _active: dict[str, Event] = field(default_factory=dict)
 
     def set_state(self, state: CameraState, detail: str = "") -> None:
@@ -154,10 +151,6 @@ class CameraStatus:
         if latency_s is not None:
             self._latencies.append(latency_s)
 
-    def active(self, active: Sequence[tuple[str, float]]) -> None:
-        """Take over the current scores (label, score) of what goes on."""
-        self._scores = dict(active)
-
     def event(self, event: Event) -> None:
         """Follow an event from start to end."""
         if event.phase == "end":
@@ -188,7 +181,6 @@ class CameraStatus:
             frames_used=total.used,
             frames_dropped=total.dropped,
             windows=dict(self.windows),
-            is_gate_open=self.is_gate_open,
             top_scores=[LabelScore(label=label, score=score) for label, score in self._top],
             active_events=[
                 ActiveEvent(
@@ -244,11 +236,8 @@ class StatusBoard:
             reasons.append(f"worker: {self.worker.state}")
         if not any(camera.state in DELIVERING for camera in self.cameras.values()):
             states = Counter(camera.state for camera in self.cameras.values())
-            told = (
-                ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
-                or "none configured"
-            )
-            reasons.append(f"cameras: no camera delivers frames ({told})")
+            told = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
+            reasons.append(f"cameras: none delivers frames ({told or 'none configured'})")
         return reasons
 
     def snapshot(self) -> Status:

@@ -19,8 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.log import escape
-from pipeline.report import CameraReport, CameraState, Status, Summary, WorkerReport
+from pipeline.report import CameraReport, Status, Summary, WorkerReport
 from pipeline.status import StatusBoard
+from streamer.notes import CameraState
 
 LIVE_HZ = 4
 """Redraws a second on a terminal."""

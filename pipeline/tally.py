@@ -6,7 +6,7 @@ decrease, and decoded = used + sum(dropped) holds for them as it does for every 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from streamer.notes import Counters
 
@@ -53,7 +53,9 @@ def _went_down(before: Counters, now: Counters) -> bool:
 
 
 def _combine(left: Counters, right: Counters, sign: Literal[1, -1]) -> Counters:
-    numbers = {name: getattr(left, name) + sign * getattr(right, name) for name in _NUMBERS}
+    numbers: dict[str, Any] = {
+        name: getattr(left, name) + sign * getattr(right, name) for name in _NUMBERS
+    }
     reasons = left.dropped.keys() | right.dropped.keys()
     dropped = {r: left.dropped.get(r, 0) + sign * right.dropped.get(r, 0) for r in reasons}
     return Counters(dropped=dropped, **numbers)

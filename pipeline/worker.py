@@ -143,6 +143,7 @@ class Worker:
         self._spawned_at = 0.0
         self._ready_at = math.inf
         self._closing_at = math.inf
+        self._grace_s = CLOSE_GRACE_S
         self._closing = asyncio.Event()
         self._changed = asyncio.Event()
         self._patience: asyncio.Timeout | None = None
@@ -213,15 +214,16 @@ class Worker:
                 self._set("stopped", "")
 
     def close(self) -> None:
-        """Ask the worker to finish its batch and exit; it gets 2 s."""
+        """Ask the worker to finish its batch and exit: it gets 2 s, none while it is loading."""
         if self._closing.is_set():
             return
         self._closing.set()
         self._closing_at = self._clock.now()
+        self._grace_s = CLOSE_GRACE_S if self.ready is not None else 0.0
         if self._child is not None:
             self._child.send(Stop())
         if self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time() + CLOSE_GRACE_S)
+            self._patience.reschedule(asyncio.get_running_loop().time() + self._grace_s)
 
     async def _one_life(self) -> _WorkerLostError | None:
         """Run one worker process to its end; return why it was lost, None when that was asked."""
@@ -283,7 +285,7 @@ class Worker:
             deadline = min(deadline, self._batch.hangs_at)
         if self.ready is None:
             deadline = min(deadline, self._spawned_at + self._config.start_timeout_s)
-        return min(deadline, self._closing_at + CLOSE_GRACE_S)
+        return min(deadline, self._closing_at + self._grace_s)
 
     def _blame(self, child: ChildProcess[FromWorker]) -> None:
         """Find out which deadline has passed.
@@ -297,7 +299,7 @@ class Worker:
             # This process was stopped or starved itself; what the worker sent meanwhile is unread.
             self._forgive(child, late_s)
             return
-        if now >= self._closing_at + CLOSE_GRACE_S:
+        if now >= self._closing_at + self._grace_s:
             raise _WorkerLostError("timeout", "did not stop in time")
         if self._batch is not None and now >= self._batch.hangs_at:
             raise _WorkerLostError("hang", "a batch took too long")

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.environment import substitute
+from pipeline.environment import remember_address, substitute
 from pipeline.errors import ConfigError
 from streamer.redact import redact
 
@@ -208,7 +208,9 @@ class _Builder:
     def _key(self, node: yaml.Node, at: KeyPath) -> str:
         if not isinstance(node, yaml.ScalarNode):
             raise self._error(node, at, "a list or mapping cannot be a key; write `key: value`")
-        return str(node.value)
+        key = str(node.value)
+        remember_address(key)
+        return key
 
     def _scalar(self, node: yaml.ScalarNode, at: KeyPath) -> Any:
         kind = node.tag.removeprefix(_TAG)

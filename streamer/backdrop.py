@@ -64,7 +64,7 @@ def street(rng: np.random.Generator, width: int, height: int) -> Picture:
     canvas.box(0, 0.625, 1, 1, (85, 85, 88))
     for x in np.arange(0, 1, 0.12):
         canvas.area([(x, 0.785), (x + 0.06, 0.785), (x + 0.055, 0.8), (x - 0.008, 0.8)], (200, 200, 195))
-    return canvas.shade(0.06)
+    return canvas.shade(0.035)
 
 
 def corridor(rng: np.random.Generator, width: int, height: int) -> Picture:
@@ -81,7 +81,7 @@ def corridor(rng: np.random.Generator, width: int, height: int) -> Picture:
         x, top, bottom = 0.42 * (1 - depth), 0.3 - 0.5 * depth, 0.49 + 0.62 * depth
         door = [(x, top), (x - 0.05 * (1 + depth), top - 0.06), (x - 0.05 * (1 + depth), bottom + 0.1), (x, bottom)]
         canvas.area(door, _around(rng, (110, 80, 60)))
-    return canvas.shade(0.05)
+    return canvas.shade(0.025)
 
 
 def garden(rng: np.random.Generator, width: int, height: int) -> Picture:
@@ -91,7 +91,7 @@ def garden(rng: np.random.Generator, width: int, height: int) -> Picture:
     canvas.box(0, 0.28, 1, 0.5, (50, 85, 40))
     canvas.box(0, 0.48, 1, 1, (90, 130, 60))
     canvas.area([(0, 0.72), (1, 0.66), (1, 0.8), (0, 0.88)], _around(rng, (175, 160, 135)))
-    return canvas.shade(0.12)
+    return canvas.shade(0.06)
 
 
 def room(rng: np.random.Generator, width: int, height: int) -> Picture:
@@ -108,7 +108,7 @@ def room(rng: np.random.Generator, width: int, height: int) -> Picture:
     canvas.area([(0.33, 0.66), (0.6, 0.66), (0.66, 0.76), (0.28, 0.76)], (150, 110, 70))
     for x in (0.3, 0.8):
         canvas.area([(x - 0.03, 0.22), (x + 0.03, 0.22), (x + 0.045, 0.3), (x - 0.045, 0.3)], (235, 225, 195))
-    return canvas.shade(0.05)
+    return canvas.shade(0.025)
 
 
 def _house(canvas: _Canvas, rng: np.random.Generator, left: float, right: float) -> None:
@@ -122,9 +122,6 @@ def _house(canvas: _Canvas, rng: np.random.Generator, left: float, right: float)
 def _around(rng: np.random.Generator, colour: Colour, spread: int = 20) -> Colour:
     red, green, blue = np.clip(colour + rng.integers(-spread, spread + 1, 3), 0, 255)
     return int(red), int(green), int(blue)
-
-
-Light = npt.NDArray[np.uint8]
 
 
 def glow(width: int, height: int, middle: Point, radius: float, strength: float) -> npt.NDArray[np.float32]:

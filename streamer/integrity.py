@@ -8,6 +8,7 @@ dropped; libav itself lets damaged streams through with bogus sizes and rarely m
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -19,14 +20,13 @@ from streamer.notes import DropReason
 
 Health = Literal["ok", "frozen", "black"]
 
-# A new size is believed after so many consecutive frames: a change on purpose begins with a key
-# frame of that size.
-_CONFIRM_AFTER_KEYFRAME: Final = 2
-_CONFIRM_OTHERWISE: Final = 3
-# A stream that has just shown a false size must show a new one for longer: a damaged parameter set
-# lasts until the next one, typically a second.
-_CONFIRM_IF_FLAKY: Final = 30
-_FLAKY_S: Final = 10.0
+# A new size is believed after so many consecutive frames.
+_CONFIRM: Final = 3
+# Damage counterfeits sizes: a flipped bit in a parameter set holds for every picture up to the
+# next key frame, and those are rarely marked (at 30 % damaged packets, ten pictures of 48x48 in a
+# row were seen). For so long after any damage a new size must come with so many key frames.
+_DISTRUST_S: Final = 10.0
+_CONFIRM_KEYFRAMES: Final = 2
 _DEGRADED_S: Final = 1.0
 # Streams without further key frames (intra refresh) heal too.
 _HEALED_S: Final = 10.0
@@ -67,8 +67,7 @@ class FrameGate:
         self._has_keyframe = False
         self._candidate: tuple[int, int] | None = None
         self._n_candidate = 0
-        self._is_candidate_keyed = False
-        self._flaky_until: float | None = None
+        self._n_candidate_keyframes = 0
         self._damaged_at: float | None = None
         self._is_repaired = True
 
@@ -87,10 +86,8 @@ class FrameGate:
             if not self._is_confirmed(frame):
                 return Verdict("off_size", is_degraded=True)
             self._size, is_resized = (frame.width, frame.height), True
-            self._damaged_at = None
         elif self._candidate is not None:
             # Back to the old size: the other one was damage.
-            self._flaky_until = frame.arrived_at + _FLAKY_S
             self._damage(frame.arrived_at)
         self._candidate = None
         if frame.is_keyframe:
@@ -98,25 +95,26 @@ class FrameGate:
         return Verdict(None, is_resized, self._is_degraded(frame.arrived_at))
 
     def _damage(self, at: float) -> None:
-        self._damaged_at, self._is_repaired = at, False
+        self._damaged_at, self._is_repaired, self._candidate = at, False, None
 
     def _is_confirmed(self, frame: Frame) -> bool:
         size = (frame.width, frame.height)
         if size != self._candidate:
             if self._candidate is not None:
-                self._flaky_until = frame.arrived_at + _FLAKY_S
-            self._candidate, self._n_candidate = size, 0
-            self._is_candidate_keyed = frame.is_keyframe
+                self._damage(frame.arrived_at)
+            self._candidate, self._n_candidate, self._n_candidate_keyframes = size, 0, 0
         self._n_candidate += 1
-        if self._flaky_until is not None and frame.arrived_at < self._flaky_until:
-            return self._n_candidate >= _CONFIRM_IF_FLAKY
-        needed = _CONFIRM_AFTER_KEYFRAME if self._is_candidate_keyed else _CONFIRM_OTHERWISE
-        return self._n_candidate >= needed
+        self._n_candidate_keyframes += frame.is_keyframe
+        if self._n_candidate < _CONFIRM:
+            return False
+        is_trusted = self._age_s(frame.arrived_at) >= _DISTRUST_S
+        return is_trusted or self._n_candidate_keyframes >= _CONFIRM_KEYFRAMES
+
+    def _age_s(self, now: float) -> float:
+        return math.inf if self._damaged_at is None else now - self._damaged_at
 
     def _is_degraded(self, now: float) -> bool:
-        if self._damaged_at is None:
-            return False
-        age_s = now - self._damaged_at
+        age_s = self._age_s(now)
         return age_s < _DEGRADED_S or (not self._is_repaired and age_s < _HEALED_S)
 
 

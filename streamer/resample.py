@@ -27,6 +27,8 @@ WIDE: Final = 0.75
 # The mean of 16 intervals: jitter of +-30 % moves it by at most 4 %.
 _N_INTERVALS: Final = 16
 _MIN_INTERVALS: Final = 4
+# A place in the very middle goes to the picture before: that one existed at the time.
+_TIE: Final = 1e-6
 # Below 0.8 source intervals a place the source is clearly faster; from 0.95 on it is taken as
 # equal.
 _FASTER, _EQUAL = 0.80, 0.95
@@ -125,7 +127,7 @@ class Resampler:
         # one:
         # the last place is within half a place of this frame, and the frame before is more than one
         # away.
-        n_held = min(max(math.ceil(middle) - self._n_filled, 0), last - self._n_filled)
+        n_held = min(max(math.floor(middle + _TIE) + 1 - self._n_filled, 0), last - self._n_filled)
         n_new = last - self._n_filled + 1 - n_held
         self._n_filled = last + 1
         return Placement(n_held, n_new)

@@ -67,8 +67,13 @@ class _LeastDelay:
     def __init__(self) -> None:
         self._delays: deque[tuple[float, float]] = deque()
 
-    def add(self, arrived_at: float, media_s: float) -> float:
-        """Take in a frame and return the smallest delay, its own included."""
+    @property
+    def least_s(self) -> float:
+        """Return the smallest delay; at least one frame must have been added."""
+        return self._delays[0][1]
+
+    def add(self, arrived_at: float, media_s: float) -> None:
+        """Take in a frame."""
         delay_s = arrived_at - media_s
         delays = self._delays
         while delays and delays[-1][1] >= delay_s:
@@ -76,7 +81,6 @@ class _LeastDelay:
         delays.append((arrived_at, delay_s))
         while delays[0][0] < arrived_at - WINDOW_S:
             delays.popleft()
-        return delays[0][1]
 
     def clear(self) -> None:
         """Forget everything: the two clocks have a new relation."""
@@ -121,7 +125,7 @@ class TimestampMapper:
         if media_s is None:
             media_s = self._by_arrival(arrived_at)
         elif self._is_paced:
-            captured_at = media_s + self._delays.add(arrived_at, media_s)
+            captured_at = media_s + self._delays.least_s
         if self._last is not None:
             media_s = max(media_s, self._last.media_s + MIN_STEP_S)
             captured_at = max(captured_at, self._last.captured_at)
@@ -205,7 +209,8 @@ class TimestampMapper:
         if self._newest is not None and self._newest.media_s < media_s:
             self._step_s = media_s - self._newest.media_s
         if self._is_paced:
-            late_s = arrived_at - media_s - self._delays.add(arrived_at, media_s)
+            self._delays.add(arrived_at, media_s)
+            late_s = arrived_at - media_s - self._delays.least_s
         self._newest = _Mark(pts_s, arrived_at, media_s, late_s)
         self._n_behind = 0
         return media_s

@@ -1,7 +1,7 @@
 """A scripted camera in a process of its own, for tests with many cameras or busy interpreters.
 
 In: orders, one JSON object a line: {"set": {...}}, {"do": "rst"}, {"do": "refuse", "for_s": 40},
-{"ledger": true}; several keys may stand in one order. Out: one JSON line an order, the ledger or {}.
+{"ledger": true}; an order may have several keys. Out: one JSON line an order, the ledger or {}.
 Invariant: the process ends when its stdin does, so it never outlives the test.
 """
 

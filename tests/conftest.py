@@ -140,7 +140,7 @@ def shared_data() -> Path:
 
 
 @dataclass(frozen=True)
-class _Holdings:
+class Holdings:
     """What this process holds at one instant."""
 
     threads: frozenset[threading.Thread]
@@ -149,7 +149,7 @@ class _Holdings:
     files: frozenset[tuple[int, str]]
 
     @classmethod
-    def now(cls) -> _Holdings:
+    def now(cls) -> Holdings:
         return cls(
             threads=frozenset(
                 thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")
@@ -159,7 +159,7 @@ class _Holdings:
             files=frozenset(_open_files()),
         )
 
-    def left_since(self, before: _Holdings) -> dict[str, list[str]]:
+    def left_since(self, before: Holdings) -> dict[str, list[str]]:
         """Name what is held now and was not held before, by kind."""
         new = {
             "threads": [t.name for t in self.threads - before.threads],
@@ -195,14 +195,14 @@ def _open_files() -> Iterator[tuple[int, str]]:
             yield int(entry.name), target
 
 
-def _wait_for_rest(before: _Holdings) -> dict[str, list[str]]:
+def _wait_for_rest(before: Holdings) -> dict[str, list[str]]:
     """Give what is ending the time to end, then name what is left."""
-    left = _Holdings.now().left_since(before)
+    left = Holdings.now().left_since(before)
     end = time.monotonic() + SETTLE_S
     while left and time.monotonic() < end:
         gc.collect()
         time.sleep(0.02)
-        left = _Holdings.now().left_since(before)
+        left = Holdings.now().left_since(before)
     return left
 
 
@@ -221,7 +221,7 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a task, thread, child process, shared memory or open file behind."""
     if request.node.get_closest_marker("asyncio") or inspect.iscoroutinefunction(request.function):
         request.getfixturevalue("no_task_is_left")
-    before = _Holdings.now()
+    before = Holdings.now()
     yield
     left = _wait_for_rest(before)
     assert not left, f"the test left behind: {left}"

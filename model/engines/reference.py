@@ -37,7 +37,7 @@ def reference_outputs(bundle: Bundle, clips: Clips) -> tuple[Scores, Embeddings]
     network = BResNet162Plus1DD(
         facts.units, facts.frames, temporal_padding=facts.temporal_padding, dtype="float32"
     )
-    network.build()
+    network.build(network.default_shape)
     network.set_named_weights(bundle.weights)
     pixels = clips.astype(np.float32) * np.float32(facts.pixel_scale)
     embeddings = np.array(network(pixels, training=False))

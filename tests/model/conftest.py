@@ -30,7 +30,7 @@ def network_of() -> Callable[[Bundle], Any]:
         network = BResNet162Plus1DD(
             facts.units, facts.frames, facts.size_px, facts.temporal_padding, dtype="float32"
         )
-        network.build()
+        network.build(network.default_shape)
         network.set_named_weights(bundle.weights)
         return network
 

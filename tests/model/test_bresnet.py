@@ -40,7 +40,7 @@ def test_the_public_snippet_works(capsys: pytest.CaptureFixture[str]) -> None:
 def test_fit_trains_the_batch_statistics(rng: np.random.Generator) -> None:
     """Defect 1: after `fit` every moving statistic has changed, and training changes the output."""
     network = BResNet162Plus1DD(4, 8, 32)
-    network.build()
+    network.build(network.default_shape)
     before = moving(network)
     network.compile(optimizer=keras.optimizers.SGD(1e-3), loss="mse")
     inputs = clip(rng, 4)
@@ -53,6 +53,11 @@ def test_fit_trains_the_batch_statistics(rng: np.random.Generator) -> None:
     assert not np.allclose(np.array(live), np.array(still), atol=1e-3)
 
 
+# Keras 3.15 itself converts variables the way numpy 2 is about to forbid.
+KERAS_SAVES = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@KERAS_SAVES
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_save_and_load_is_bit_equal(
     suffix: str, small_network: Any, tmp_path: Path, rng: np.random.Generator
@@ -74,13 +79,15 @@ def test_save_and_load_is_bit_equal(
     np.testing.assert_array_equal(np.array(loaded(inputs)), np.array(small_network(inputs)))
 
 
+@KERAS_SAVES
 def test_a_saved_model_is_bit_equal(
     small_network: Any, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     """Defect 2, third format: the exported graph gives what the same graph gives here."""
+    inputs = clip(rng)
+    small_network(inputs)
     small_network.export(str(tmp_path / "net"), verbose=False)
     served = tf.saved_model.load(str(tmp_path / "net"))
-    inputs = clip(rng)
     here = tf.function(lambda x: small_network(x, training=False))(inputs)
     np.testing.assert_array_equal(np.array(served.serve(inputs)), np.array(here))
 
@@ -115,11 +122,11 @@ def test_the_dtype_policy_reaches_every_sublayer(policy: str) -> None:
     assert {v.dtype for v in network.trainable_variables} == {stored}
 
 
-def test_build_without_a_shape_takes_the_stated_one() -> None:
-    """`frames` and `size` are what `build()` assumes; any other clip can be embedded too."""
+def test_any_clip_can_be_embedded() -> None:
+    """`frames` and `size` state the usual shape; lengths and pictures may differ from call to call."""
     network = BResNet162Plus1DD(4, frames=8, size=32)
-    network.build()
-    assert network.stem.get_build_config()["input_shape"] == SHAPE
+    assert network.default_shape == SHAPE
+    network.build(network.default_shape)
     assert np.array(network(np.zeros((1, 5, 40, 24, 3), np.float32))).shape == (1, 4)
     assert network.compute_output_shape((7, 8, 32, 32, 3)) == (7, 4)
 

@@ -32,14 +32,20 @@ def clip(rng: np.random.Generator, *shape: int) -> Any:
 def test_layers_know_no_backend(module: str) -> None:
     """The same source runs on every Keras backend: only Keras and numpy are imported."""
     tree = ast.parse((Path(model.__file__).parent / module).read_text(encoding="utf-8"))
-    imported = {
-        name.split(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
-        if name
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    assert {name.split(".")[0] for name in names} <= {
+        "__future__",
+        "collections",
+        "typing",
+        "keras",
+        "numpy",
+        "model",
     }
-    assert imported <= {"__future__", "collections", "typing", "keras", "numpy", "model"}
 
 
 def test_a_pair_is_one_linear_convolution(rng: np.random.Generator) -> None:
@@ -118,7 +124,6 @@ def test_every_option_builds_runs_and_survives_its_config(
     outputs = np.array(layer(inputs))
     assert outputs.shape == (1, 2, 4, 4, 4)
     twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    twin.build(inputs.shape)
     twin.set_weights(layer.get_weights())
     np.testing.assert_array_equal(np.array(twin(inputs)), outputs)
 
@@ -129,9 +134,7 @@ def test_normalisation_comes_before_activation(rng: np.random.Generator) -> None
     inputs = clip(rng, 1, 2, 3, 3, 3)
     outputs = np.array(layer(inputs))
     plain = np.array(layer.conv(inputs))
-    scaled = (plain - plain.mean(-1, keepdims=True)) / np.sqrt(
-        plain.var(-1, keepdims=True) + 1e-3
-    )
+    scaled = (plain - plain.mean(-1, keepdims=True)) / np.sqrt(plain.var(-1, keepdims=True) + 1e-3)
     np.testing.assert_allclose(outputs, np.maximum(scaled, 0), rtol=1e-4, atol=1e-5)
 
 
@@ -153,7 +156,7 @@ def test_the_dtype_policy_reaches_every_sublayer(policy: str) -> None:
         4, (3, 3, 3), normalization="batch_norm", activation="hard_swish", dtype=policy
     )
     layer.build((None, 4, 4, 4, 3))
-    parts = [part for part in layer._flatten_layers(include_self=False)]
+    parts = list(layer._flatten_layers(include_self=False))
     assert {part.name for part in parts} == {"conv", "spatial", "temporal", "norm", "activate"}
     assert {part.dtype_policy.name for part in parts} == {policy}
 

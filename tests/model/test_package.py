@@ -29,7 +29,9 @@ def test_no_engine_is_imported(module: str) -> None:
         "heavy = {'tensorflow', 'keras', 'openvino'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -46,8 +46,14 @@ def test_both_totals_are_pinned() -> None:
 
 @pytest.mark.parametrize(
     ("frames", "size", "expected"),
-    [(32, 256, 28.784), (32, 224, 22.0), (32, 160, 11.2), (32, 128, 7.2), (32, 112, 5.6)]
-    + [(16, 112, 2.8)],
+    [
+        (32, 256, 28.784),
+        (32, 224, 22.0),
+        (32, 160, 11.2),
+        (32, 128, 7.2),
+        (32, 112, 5.6),
+        (16, 112, 2.8),
+    ],
 )
 def test_cost_by_size_is_the_published_one(frames: int, size: int, expected: float) -> None:
     """GMACs of one window."""

@@ -1,4 +1,4 @@
-"""Records as the stages make them, with plausible instants; every test changes only what it is about."""
+"""Records as the stages make them; every test changes only what it is about."""
 
 from __future__ import annotations
 

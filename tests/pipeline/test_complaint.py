@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
-from pipeline.complaint import Place, complaints, one_line, shown
+from pipeline.complaint import Place, Places, complaints, one_line, shown
 from pipeline.config import PipelineConfig
 from streamer.redact import redact
 
 CAMERA = {"id": "a", "source": "synthetic:street"}
 
 
-def sentences(data: dict, places: dict | None = None) -> tuple[str, ...]:
+def sentences(data: dict[str, Any], places: Places | None = None) -> tuple[str, ...]:
     """Validate `data` and return what is wrong."""
     with pytest.raises(ValidationError) as caught:
         PipelineConfig.model_validate(data)
@@ -49,14 +51,20 @@ def sentences(data: dict, places: dict | None = None) -> tuple[str, ...]:
         ),
     ],
 )
-def test_each_kind_of_problem_names_key_expectation_and_value(change: dict, expected: str) -> None:
+def test_each_kind_of_problem_names_key_expectation_and_value(
+    change: dict[str, Any], expected: str
+) -> None:
     """What the operator reads needs no knowledge of the program."""
     assert sentences({"cameras": [CAMERA], **change}) == (expected,)
 
 
 def test_a_value_is_placed_at_its_line_or_its_nearest_parent() -> None:
     """A missing key takes the line of the mapping it is missing in."""
-    places = {(): Place("f:1"), ("sinks", "jsonl"): Place("f:7"), ("drain_s",): Place("f:9")}
+    places: Places = {
+        (): Place("f:1"),
+        ("sinks", "jsonl"): Place("f:7"),
+        ("drain_s",): Place("f:9"),
+    }
     found = sentences({"cameras": [CAMERA], "drain_s": -1, "sinks": {"jsonl": {}}}, places)
     assert found == (
         "f:7: sinks.jsonl.path: is required; add it",
@@ -66,14 +74,14 @@ def test_a_value_is_placed_at_its_line_or_its_nearest_parent() -> None:
 
 def test_an_option_speaks_for_its_key() -> None:
     """From the command line the option is named, not the key it sets."""
-    places = {("http", "port"): Place("--port", is_option=True)}
+    places: Places = {("http", "port"): Place("--port", is_option=True)}
     found = sentences({"cameras": [CAMERA], "http": {"port": -1}}, places)
     assert found == ("--port: must be at least 0, not -1",)
 
 
 def test_the_key_that_a_cross_check_names_decides_the_line() -> None:
     """A check of a whole section still leads to the key that must change."""
-    places = {("detector",): Place("f:3"), ("detector", "score_off"): Place("f:5")}
+    places: Places = {("detector",): Place("f:3"), ("detector", "score_off"): Place("f:5")}
     found = sentences({"cameras": [CAMERA], "detector": {"score_off": 0.9}}, places)
     assert found == ("f:5: detector.score_off: (0.9) must not be above score_on (0.6)",)
 

@@ -12,9 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pla
 
 from pipeline.metrics import Metrics
 from pipeline.records import WindowOutcome
-from pipeline.report import CameraState
 from streamer.errors import LossKind
-from streamer.notes import Counters, DropReason, Ended, RingSpec
+from streamer.notes import CameraState, Counters, DropReason, Ended, RingSpec
 from tests.pipeline.factories import event, frame_note, lost, opened, prediction, ready, result
 
 if TYPE_CHECKING:
@@ -100,7 +99,9 @@ def test_every_series_exists_at_zero_before_anything_happens(metrics: Metrics) -
         for one in values:
             assert samples[name, frozenset({("camera", "door"), (label, one)})] == 0
     for one in ("ok", "error", "expired", "rejected"):
-        assert value(metrics, "bresnet_inference_windows_total", model="untrained", outcome=one) == 0
+        assert (
+            value(metrics, "bresnet_inference_windows_total", model="untrained", outcome=one) == 0
+        )
 
 
 def test_both_formats_parse_and_name_their_content_type(metrics: Metrics) -> None:
@@ -110,7 +111,9 @@ def test_both_formats_parse_and_name_their_content_type(metrics: Metrics) -> Non
     text, content_type = metrics.exposition(is_openmetrics=False)
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
     plain = {s.name for family in parse_plain(text.decode()) for s in family.samples}
-    assert {n for n in names if n.startswith("bresnet")} == {n for n in plain if n.startswith("bresnet")}
+    assert {n for n in names if n.startswith("bresnet")} == {
+        n for n in plain if n.startswith("bresnet")
+    }
     assert not any(name.endswith("_created") for name in names)
     assert "process_resident_memory_bytes" in names
 
@@ -271,7 +274,9 @@ def test_latencies_follow_the_timeline(metrics: Metrics) -> None:
     assert value(metrics, "bresnet_frame_age_seconds_sum", camera="door") == pytest.approx(0.1)
 
 
-def test_an_alert_counts_from_the_onset_to_the_first_sink(metrics: Metrics, clock: FakeClock) -> None:
+def test_an_alert_counts_from_the_onset_to_the_first_sink(
+    metrics: Metrics, clock: FakeClock
+) -> None:
     """Onset half a second before the deciding frame; only the first acknowledgement counts."""
     metrics.add_sink("jsonl")
     metrics.event(event("start"))

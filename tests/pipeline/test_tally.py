@@ -20,7 +20,11 @@ def lives(processes: list[list[tuple[int, int, int]]]) -> list[list[Counters]]:
         used = corrupt = limited = 0
         records = []
         for more_used, more_corrupt, more_limited in steps:
-            used, corrupt, limited = used + more_used, corrupt + more_corrupt, limited + more_limited
+            used, corrupt, limited = (
+                used + more_used,
+                corrupt + more_corrupt,
+                limited + more_limited,
+            )
             dropped = {"corrupt": corrupt, "rate_limit": limited}
             decoded = used + corrupt + limited
             records.append(Counters(decoded=decoded, used=used, dropped=dropped, bytes=used * 10))

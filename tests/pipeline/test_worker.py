@@ -1,10 +1,12 @@
-"""Claims about pipeline.worker: back-off, states, one answer or error for each batch (real processes)."""
+"""Claims about pipeline.worker: back-off, states, one answer or error a batch (real processes)."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -73,7 +75,7 @@ def test_fifteen_crashes_in_a_row_never_start_more_than_one_worker_in_half_a_sec
     starts = [0.0]
     for _ in range(15):
         starts.append(starts[-1] + policy.wait_s(0.0))
-    gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
     assert min(gaps) >= 0.5
     assert max(gaps) <= 31
 
@@ -116,7 +118,7 @@ async def test_a_worker_becomes_ready_answers_and_stops() -> None:
 
 async def test_listeners_hear_every_change_of_state() -> None:
     """The inference stage sleeps until then."""
-    async with running() as (worker, book):
+    async with running() as (worker, _):
         heard: list[str] = []
         worker.listen(lambda: heard.append(worker.state))
         await worker.wait_ready()
@@ -177,7 +179,7 @@ async def test_a_crash_loop_is_slowed_down_and_ends_when_the_cause_does(tmp_path
         await worker.wait_ready()
         assert book.losses == ["crash"] * 3
     at = [float(line) for line in starts.read_text().split()]
-    waits = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    waits = [later - earlier for earlier, later in itertools.pairwise(at)]
     assert len(waits) == 3
     assert all(wait >= least for wait, least in zip(waits, [0.05, 0.1, 0.2], strict=True))
 
@@ -227,12 +229,10 @@ async def test_closing_is_quick_in_every_state(phase: str) -> None:
 
 
 async def test_a_control_process_that_was_away_does_not_blame_its_worker() -> None:
-    """After a stop of the control process itself, beyond the heartbeat limit, no worker is killed."""
-    import time
-
+    """After a stop of the control process itself, beyond all limits, no worker is killed."""
     async with running() as (worker, book):
         await worker.wait_ready()
-        time.sleep(FAST.heartbeat_s + 1.2)
+        time.sleep(FAST.heartbeat_s + 1.2)  # noqa: ASYNC251 - the loop itself stands still
         await asyncio.sleep(0.7)
         assert worker.state == "ready"
         assert book.losses == []

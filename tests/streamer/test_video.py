@@ -349,7 +349,7 @@ def test_an_odd_file_ends_with_pictures_or_a_reason(shared_data: Path, name: str
             assert frame.picture().shape == (frame.height, frame.width, 3)
 
 
-# ---- HTTP ------------------------------------------------------------------------------------------
+# ---- HTTP ----------------------------------------------------------------------------------------
 
 
 class Site:
@@ -504,7 +504,7 @@ def test_a_page_that_is_no_video_is_refused(site: Site) -> None:
     source.close()
 
 
-# ---- RTSP: how it is opened ------------------------------------------------------------------------
+# ---- RTSP: how it is opened ----------------------------------------------------------------------
 
 
 def rtsp_opening(url: str, address: str = "", **options: object) -> tuple[str, dict[str, str]]:
