@@ -240,8 +240,7 @@ class Pipeline:
                 for job in share
             ]
             name = share[0].config.camera if len(share) == 1 else f"group{index}"
-            silence_s = plan.stall_s + plan.stuck_s
-            capture = Capture(name, connections, self._backoff(), silence_s, clock)
+            capture = Capture(name, connections, self._backoff(), plan.stall_s, clock)
             self._captures.append(capture)
             self._capture_of.update({job.config.camera: capture for job in share})
         return self._captures

@@ -191,6 +191,7 @@ class Worker:
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._batch = _InFlight(batch_id, answer, self._clock.now() + limit_s)
         child.send(Infer(batch_id=batch_id, windows=list(windows)))
+        self._look_again_in(limit_s)
         try:
             return await answer
         finally:
@@ -222,8 +223,7 @@ class Worker:
         self._grace_s = CLOSE_GRACE_S if self.ready is not None else 0.0
         if self._child is not None:
             self._child.send(Stop())
-        if self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time() + self._grace_s)
+        self._look_again_in(self._grace_s)
 
     async def _one_life(self) -> _WorkerLostError | None:
         """Run one worker process to its end; return why it was lost, None when that was asked."""
@@ -286,6 +286,12 @@ class Worker:
         if self.ready is None:
             deadline = min(deadline, self._spawned_at + self._config.start_timeout_s)
         return min(deadline, self._closing_at + self._grace_s)
+
+    def _look_again_in(self, delay_s: float) -> None:
+        """Shorten the current wait: a deadline has come up that it does not know."""
+        at = asyncio.get_running_loop().time() + delay_s
+        if self._patience is not None and at < (self._patience.when() or math.inf):
+            self._patience.reschedule(at)
 
     def _blame(self, child: ChildProcess[FromWorker]) -> None:
         """Find out which deadline has passed.

@@ -1,7 +1,8 @@
 """Where rendered scenes take place: still pictures with texture, drawn once.
 
-In: a random generator that chooses the looks, and a size. Out: uint8 (H, W, 3) RGB. Coordinates are shares of width
-and height, so that every size shows the same place. Invariant: the same generator state draws the same picture.
+In: a random generator that chooses the looks, and a size. Out: uint8 (H, W, 3) RGB. Coordinates are
+shares of width and height, so that every size shows the same place. Invariant: the same generator
+state draws the same picture.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from streamer.frame import Picture
 
@@ -19,7 +19,11 @@ Point = tuple[float, float]
 Colour = tuple[int, int, int]
 
 HORIZON = 0.36
-"""Height of the horizon in every outdoor scene and of the far end of the corridor, share of the picture."""
+"""Height of the horizon outdoors, share of the picture from the top."""
+HALLWAY_HORIZON = 0.25
+"""Height of the eye line in the corridor, share of the picture from the top."""
+FAR_WALL = 0.08
+"""Distance of the corridor's far corners from the middle, share of the width."""
 
 
 class _Canvas:
@@ -63,7 +67,9 @@ def street(rng: np.random.Generator, width: int, height: int) -> Picture:
     canvas.box(0, 0.615, 1, 0.625, (90, 88, 86))
     canvas.box(0, 0.625, 1, 1, (85, 85, 88))
     for x in np.arange(0, 1, 0.12):
-        canvas.area([(x, 0.785), (x + 0.06, 0.785), (x + 0.055, 0.8), (x - 0.008, 0.8)], (200, 200, 195))
+        canvas.area(
+            [(x, 0.785), (x + 0.06, 0.785), (x + 0.055, 0.8), (x - 0.008, 0.8)], (200, 200, 195)
+        )
     return canvas.shade(0.035)
 
 
@@ -71,16 +77,20 @@ def corridor(rng: np.random.Generator, width: int, height: int) -> Picture:
     """Draw a hallway that is looked along, with a doorway on the right at its far end."""
     canvas = _Canvas(rng, width, height)
     wall = _around(rng, (190, 185, 170))
-    far = [(0.42, 0.26), (0.58, 0.26), (0.58, 0.5), (0.42, 0.5)]
-    canvas.area([(0, -0.6), (1, -0.6), far[1], far[0]], (225, 225, 220))
-    canvas.area([(0, 1.4), (1, 1.4), far[2], far[3]], _around(rng, (120, 100, 80)))
-    canvas.area([(0, -0.6), far[0], far[3], (0, 1.4)], wall)
-    canvas.area([(1, -0.6), far[1], far[2], (1, 1.4)], wall)
+    left, right = 0.5 - FAR_WALL, 0.5 + FAR_WALL
+    far = [(left, 0.2), (right, 0.2), (right, 0.52), (left, 0.52)]
+    canvas.area([(0, -0.05), (1, -0.05), far[1], far[0]], (225, 225, 220))
+    canvas.area([(0, 1.95), (1, 1.95), far[2], far[3]], _around(rng, (120, 100, 80)))
+    canvas.area([(0, -0.05), far[0], far[3], (0, 1.95)], wall)
+    canvas.area([(1, -0.05), far[1], far[2], (1, 1.95)], wall)
     canvas.area(far, _around(rng, (150, 160, 165)))
-    for depth in (0.25, 0.5, 0.8):
-        x, top, bottom = 0.42 * (1 - depth), 0.3 - 0.5 * depth, 0.49 + 0.62 * depth
-        door = [(x, top), (x - 0.05 * (1 + depth), top - 0.06), (x - 0.05 * (1 + depth), bottom + 0.1), (x, bottom)]
-        canvas.area(door, _around(rng, (110, 80, 60)))
+    for near in (1.7, 2.6, 4.4):
+        # A door in the left wall: near and far post as multiples of the far wall's distance from
+        # the middle.
+        posts = [(0.5 - FAR_WALL * k, 0.25 + 0.02 * k, 0.25 + 0.27 * k) for k in (near, near * 1.3)]
+        (x0, top0, foot0), (x1, top1, foot1) = posts
+        colour = _around(rng, (110, 80, 60))
+        canvas.area([(x0, top0), (x1, top1), (x1, foot1), (x0, foot0)], colour)
     return canvas.shade(0.025)
 
 
@@ -107,7 +117,10 @@ def room(rng: np.random.Generator, width: int, height: int) -> Picture:
         canvas.box(x, top, x + 0.018, 0.48, _around(rng, (120, 110, 100), 80))
     canvas.area([(0.33, 0.66), (0.6, 0.66), (0.66, 0.76), (0.28, 0.76)], (150, 110, 70))
     for x in (0.3, 0.8):
-        canvas.area([(x - 0.03, 0.22), (x + 0.03, 0.22), (x + 0.045, 0.3), (x - 0.045, 0.3)], (235, 225, 195))
+        canvas.area(
+            [(x - 0.03, 0.22), (x + 0.03, 0.22), (x + 0.045, 0.3), (x - 0.045, 0.3)],
+            (235, 225, 195),
+        )
     return canvas.shade(0.025)
 
 
@@ -122,21 +135,3 @@ def _house(canvas: _Canvas, rng: np.random.Generator, left: float, right: float)
 def _around(rng: np.random.Generator, colour: Colour, spread: int = 20) -> Colour:
     red, green, blue = np.clip(colour + rng.integers(-spread, spread + 1, 3), 0, 255)
     return int(red), int(green), int(blue)
-
-
-def glow(width: int, height: int, middle: Point, radius: float, strength: float) -> npt.NDArray[np.float32]:
-    """Return how much a lamp adds to each pixel's light.
-
-    Args:
-        width: pixels.
-        height: pixels.
-        middle: where the lamp is, shares of width and height.
-        radius: share of the width at which the light has fallen to 61 %.
-        strength: light at the lamp.
-
-    Returns:
-        float32 (H, W), 0..strength.
-    """
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    away = np.hypot(x - middle[0] * width, y - middle[1] * height) / (radius * width)
-    return np.asarray(strength * np.exp(-0.5 * away**2), np.float32)

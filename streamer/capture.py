@@ -29,6 +29,8 @@ from streamer.reconnect import Backoff
 log = logging.getLogger(__name__)
 
 _WATCH_S = 0.25
+# A watch that wakes this late was away itself and must not blame the child.
+_AWAY_S = 1.0
 # Closing sends TEARDOWN to the cameras; a child that needs longer is hung and is killed.
 _CLOSE_S = 2.0
 
@@ -160,11 +162,22 @@ class Capture:
     async def watch(self) -> None:
         """Kill the process when it is silent, hangs in a decoder, or does not close."""
         while not self._is_done:
+            due = self._clock.now() + _WATCH_S
             await self._clock.sleep(_WATCH_S)
             child, now = self._child, self._clock.now()
+            if now - due > _AWAY_S:
+                self._forgive(now - due)
+                continue
             if child is not None and (reason := self._why_kill(child, now)):
                 log.warning("capture process killed: process=%s reason=%s", self.name, reason)
                 await child.kill()
+
+    def _forgive(self, seconds: float) -> None:
+        """The machine slept or this process was stopped: nobody else is to blame for the silence."""
+        if self._child is not None:
+            self._child.last_heard_at += seconds
+        for connection in self._connections.values():
+            connection.forgive(seconds)
 
     def _why_kill(self, child: ChildProcess[FromCapture], now: float) -> str:
         if self._is_closing:

@@ -179,6 +179,8 @@ class Connection:
                 )
                 return
         self.lost("error", reason, is_process_lost=True)
+        # The capture has waited already before it starts the next process.
+        self._delay_s = 0.0
         # The next open belongs to the next process: it calls process_started.
         self._wanted.clear()
 
@@ -276,6 +278,10 @@ class Connection:
 
     # ---- what time says
     # ------------------------------------------------------------------------------------
+
+    def forgive(self, seconds: float) -> None:
+        """Do not count these seconds as silence: the control process itself was away."""
+        self._quiet_since += seconds
 
     def is_stuck(self, now: float) -> bool:
         """Judge the silence: tell stalled or no_keyframe; True when the process must go."""

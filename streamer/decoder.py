@@ -21,10 +21,17 @@ from av.video.stream import VideoStream
 
 from streamer.clock import Clock
 from streamer.errors import SourceLostError, SourceOpenError
-from streamer.frame import Frame, Picture
+from streamer.frame import Frame
 from streamer.libav import FOREIGN, Subject, loss_error, open_error
+from streamer.picture import Converter, upright_deg
 from streamer.source import SourceInfo, SourceStatistics
 
+# Demuxers that may be found by content. Left out are those that open other addresses (concat, image
+# sequences).
+CONTAINERS: Final = (
+    "mov,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg,ivf,obu,av1,h264,hevc,h263,vc1,m4v,mjpeg,mpjpeg,"
+    "gif,mxf,nut,rm,wtv,dv,yuv4mpegpipe"
+)
 # A rate outside of this is a container's clock (90000) or nonsense, not frames per second.
 _FPS_RANGE: Final = (0.01, 240.0)
 # A camera whose encoder was asked for no key frame for so long will not send one on this
@@ -231,7 +238,7 @@ class Decoder:
             is_corrupt=picture.is_corrupt,
             is_keyframe=picture.key_frame,
             decode_s=decode_s,
-            rotation_deg=_rotation_deg(picture.rotation),
+            rotation_deg=upright_deg(picture.rotation),
         )
 
     def _converter(self, picture: VideoFrame) -> Converter:
@@ -257,27 +264,6 @@ class Decoder:
             container.close()
 
 
-class Converter:
-    """Converts one decoded picture to RGB, once.
-
-    Args:
-        picture: any pixel format that swscale reads: 8 to 16 bit, gray, palette, with or without
-            alpha.
-    """
-
-    __slots__ = ("_picture", "_rgb")
-
-    def __init__(self, picture: VideoFrame) -> None:
-        self._picture = picture
-        self._rgb: Picture | None = None
-
-    def __call__(self) -> Picture:
-        """Return uint8 (H, W, 3), RGB; the same array at every call."""
-        if self._rgb is None:
-            self._rgb = self._picture.to_ndarray(format="rgb24").astype("uint8", copy=False)
-        return self._rgb
-
-
 def _video_stream(container: InputContainer) -> VideoStream | None:
     """Return the first moving video stream; the cover art of a sound file is a still one."""
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -288,8 +274,3 @@ def _fps(stream: VideoStream) -> float:
     rates = (stream.average_rate, stream.guessed_rate, stream.codec_context.framerate)
     low, high = _FPS_RANGE
     return next((float(rate) for rate in rates if rate and low <= rate <= high), 0.0)
-
-
-def _rotation_deg(counterclockwise_deg: int) -> int:
-    """Return the clockwise quarter turns that set the picture upright; broken matrices give 0."""
-    return -counterclockwise_deg % 360 if counterclockwise_deg % 90 == 0 else 0

@@ -34,11 +34,13 @@ class Subject:
             time.
         is_tls: the connection is encrypted, so that an unspecified I/O error is most likely the
             handshake.
+        is_device: a driver was asked for a size and a rate, and may refuse them.
     """
 
     name: str
     is_live: bool
     is_tls: bool = False
+    is_device: bool = False
 
 
 # Most special first: PyAV's classes inherit from each other and from the built-in ones.
@@ -132,12 +134,18 @@ _BY_ERRNO: Final[dict[int, tuple[LossKind, str]]] = {
     errno.ECONNRESET: ("error", "closed the connection; it may be restarting"),
     errno.ECONNABORTED: ("error", "closed the connection; it may be restarting"),
     errno.EPIPE: ("error", "closed the connection; it may be restarting"),
+    errno.EIO: ("error", "broke off; check cable, disk and network"),
+    errno.ELOOP: ("not_found", "is a link that leads to itself; check the path"),
     errno.EPROTONOSUPPORT: (
         "server",
         "does not offer this transport; set transport to the other of tcp and udp",
     ),
     errno.ENOMEM: ("rejected", "needs more memory than there is; choose a smaller picture"),
 }
+
+
+# A demuxer that is not on our list is an invalid argument to libav.
+_NO_VIDEO: Final = (av.error.InvalidDataError, av.error.ArgumentError, EOFError, ValueError)
 
 
 def open_error(err: BaseException, subject: Subject) -> SourceOpenError:
@@ -187,9 +195,9 @@ def _io_error_at_open(subject: Subject) -> tuple[LossKind, str]:
 
 
 def _by_data(err: BaseException, subject: Subject, *, is_open: bool) -> tuple[LossKind, str]:
-    if isinstance(err, av.error.ArgumentError):
+    if subject.is_device and isinstance(err, av.error.ArgumentError):
         return "rejected", "does not accept the settings asked for; check size and frame rate"
-    if not isinstance(err, av.error.InvalidDataError | EOFError | ValueError):
+    if not isinstance(err, _NO_VIDEO):
         return "error", f"failed ({type(err).__name__}); it is opened again"
     if subject.is_live and not is_open:
         # A camera that accepts and stays silent is "invalid data" once the time-out fires (1a).

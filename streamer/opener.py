@@ -57,7 +57,8 @@ def _open_video(
     stop: threading.Event,
     address: str,
 ) -> Source:
-    from streamer.video import FileVideo, HttpVideo, RtspVideo
+    from streamer.file import FileVideo
+    from streamer.video import HttpVideo, RtspVideo
 
     match config:
         case RtspSource():

@@ -76,10 +76,22 @@ def small_luma(square: Picture, size_px: int) -> npt.NDArray[np.uint8]:
 
 def _resize(picture: Picture, out: Picture) -> Picture:
     height, width = out.shape[:2]
+    # Means of 2 x 2 pixels have a fast path: 1080p to 256 takes 1.5 instead of 7 to 10 ms that way
+    # (720p 1.3 instead of 3), and an average of averages is as free of aliasing.
+    while _can_halve(picture, height, width):
+        half = np.empty((picture.shape[0] // 2, picture.shape[1] // 2, 3), np.uint8)
+        cv2.resize(picture, half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)
+        picture = half
     is_shrinking = picture.shape[0] >= height and picture.shape[1] >= width
     method = cv2.INTER_AREA if is_shrinking else cv2.INTER_LINEAR
     cv2.resize(picture, (width, height), dst=out, interpolation=method)
     return out
+
+
+def _can_halve(picture: Picture, height: int, width: int) -> bool:
+    rows, columns = picture.shape[:2]
+    is_even = rows % 2 == 0 and columns % 2 == 0
+    return bool(is_even and rows >= 2 * height and columns >= 2 * width)
 
 
 def _check_rgb(name: str, picture: Picture) -> None:

@@ -1,7 +1,8 @@
 """Things that move in rendered scenes: people and cars drawn from lines, ellipses and polygons.
 
-In: a random generator that chooses the looks. Out: sprites, tight around what they show, and `paste`, which puts one
-into a picture at a fraction of a pixel. Invariant: the same generator state draws the same sprite.
+In: a random generator that chooses the looks. Out: sprites, tight around what they show, and
+`paste`, which puts one into a picture at a fraction of a pixel. Invariant: the same generator state
+draws the same sprite.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Sprite:
     """A picture with transparency.
 
     Attributes:
-        levels: uint8 (h, w, 4) RGB times alpha, and alpha; each level half as large as the one before, so that a
+        levels: uint8 (h, w, 4) RGB times alpha, and alpha; each level half as large as the one
+            before, so that a
             small sprite is averaged, not sampled.
         aspect: width / height.
     """
@@ -60,7 +62,11 @@ def sprite_of(canvas: Canvas) -> Sprite:
 
 
 def paste(
-    picture: Picture, sprite: Sprite, foot: tuple[float, float], height_px: float, clip: slice = slice(None)
+    picture: Picture,
+    sprite: Sprite,
+    foot: tuple[float, float],
+    height_px: float,
+    clip: slice = slice(None),
 ) -> None:
     """Draw a sprite into a picture.
 
@@ -91,7 +97,7 @@ def paste(
 
 
 def walker_gait(rng: np.random.Generator, *, is_frontal: bool = False) -> tuple[Sprite, ...]:
-    """Draw one person in `N_PHASES` phases of walking, seen from the side (to the right) or from the front."""
+    """Draw one person in `N_PHASES` phases of walking, to the right or towards the camera."""
     colours = rng.integers(20, 236, (3, 3))
     skin = np.array([200, 160, 130]) * rng.uniform(0.4, 1.1)
     look = [tuple(int(c) for c in np.clip(colour, 0, 255)) for colour in (*colours, skin)]
@@ -105,7 +111,16 @@ def car(rng: np.random.Generator) -> Sprite:
     canvas = np.zeros((CAR_PX, 2 * CAR_PX + 80, 4), np.uint8)
     paint = tuple(int(c) for c in rng.integers(30, 250, 3))
     roof = rng.integers(40, 60)
-    body = [(20, 125), (25, 85), (90, 78), (130, roof), (235, roof), (290, 78), (365, 88), (372, 125)]
+    body = [
+        (20, 125),
+        (25, 85),
+        (90, 78),
+        (130, roof),
+        (235, roof),
+        (290, 78),
+        (365, 88),
+        (372, 125),
+    ]
     glass = [(105, 78), (136, roof + 8), (180, roof + 8), (180, 78)]
     cv2.ellipse(canvas, (196, 146), (185, 9), 0, 0, 360, (0, 0, 0, 120), -1)
     cv2.fillPoly(canvas, [np.array(body, np.int32)], (*paint, 255), cv2.LINE_AA)
@@ -115,7 +130,7 @@ def car(rng: np.random.Generator) -> Sprite:
         cv2.circle(canvas, (x, 124), 25, (25, 25, 25, 255), -1, cv2.LINE_AA)
         cv2.circle(canvas, (x, 124), 12, (150, 150, 155, 255), -1, cv2.LINE_AA)
     cv2.circle(canvas, (362, 98), 7, (255, 250, 210, 255), -1, cv2.LINE_AA)
-    cv2.line(canvas, (30, 104), (368, 104), tuple(c // 2 for c in paint) + (255,), 2, cv2.LINE_AA)
+    cv2.line(canvas, (30, 104), (368, 104), (*(c // 2 for c in paint), 255), 2, cv2.LINE_AA)
     return sprite_of(canvas)
 
 
@@ -174,6 +189,8 @@ def _joint(start: tuple[int, int], length: float, angle_deg: float) -> tuple[int
     return (round(start[0] + length * sin(angle)), round(start[1] + length * cos(angle)))
 
 
-def _limb(canvas: Canvas, points: Sequence[tuple[int, int]], colour: tuple[int, ...], width_px: int) -> None:
+def _limb(
+    canvas: Canvas, points: Sequence[tuple[int, int]], colour: tuple[int, ...], width_px: int
+) -> None:
     chain = np.array(points, np.int32)
     cv2.polylines(canvas, [chain], False, (*colour, 255), width_px, cv2.LINE_AA)

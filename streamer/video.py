@@ -1,4 +1,4 @@
-"""Cameras and files that libav reads: RTSP, HTTP (MJPEG, HLS, MP4) and local files.
+"""Network sources that libav reads: RTSP cameras and HTTP (MJPEG, HLS, MP4).
 
 In: one source configuration and the capture limits. Out: `Frame`s. Addresses reach libav only
 through the schemes and demuxers named here, so that no address or file can make it open something
@@ -9,32 +9,24 @@ Invariant: every open has time-outs for opening and reading; libav's log level i
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from streamer.clock import Clock
-from streamer.config import CaptureConfig, FileSource, HttpSource, RtspSource
-from streamer.decoder import Decoder, Opening
-from streamer.errors import SourceLostError, SourceOpenError
+from streamer.config import CaptureConfig, HttpSource, RtspSource
+from streamer.decoder import CONTAINERS, Decoder, Opening
+from streamer.errors import SourceLostError
 from streamer.frame import Frame
-from streamer.libav import Subject, open_error
-from streamer.pace import Pace
+from streamer.libav import Subject
+from streamer.pace import Pace, Timeline
 from streamer.source import SourceInfo, SourceStatistics
 
 # Reading the frame rate off the first frames costs 2 s on each open of a 10 fps camera (M11), and
 # 0.1 s of analysis gives the first picture after 0.3 s instead of 1.2 s (1c).
 _FAST_PROBE: Final = {"analyzeduration": "100000", "fpsprobesize": "0"}
-# Demuxers that may be found by content. Left out are those that open other addresses (concat, image
-# sequences).
-_CONTAINERS: Final = (
-    "mov,matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,asf,ogg,ivf,obu,av1,h264,hevc,h263,vc1,m4v,mjpeg,mpjpeg,"
-    "gif,mxf,nut,rm,wtv,dv,yuv4mpegpipe"
-)
 _RTSP_PROTOCOLS: Final = "rtsp,rtsps,rtp,srtp,udp,tcp,tls"
 _HTTP_PROTOCOLS: Final = "http,https,httpproxy,tcp,tls,hls,crypto"
 _DEFAULT_FPS: Final = 25.0
@@ -144,157 +136,27 @@ class HttpVideo(_LibavSource):
             # latency.
             "live_start_index": "-1",
             "protocol_whitelist": _HTTP_PROTOCOLS,
-            "format_whitelist": f"{_CONTAINERS},hls,aac,mp3,webvtt",
+            "format_whitelist": f"{CONTAINERS},hls,aac,mp3,webvtt",
         }
         is_tls = config.url.scheme == "https"
         subject = Subject(f"stream {config.url}", True, is_tls)
         super().__init__(_live_opening(config.url.reveal(), subject, options, capture), clock, stop)
         self._is_live = True
+        self._fps = _DEFAULT_FPS
 
     def open(self) -> SourceInfo:
         """Connect and find the video stream; raises `SourceOpenError`."""
         info = super().open()
         self._is_live = self._decoder.duration_s is None
+        self._fps = info.fps or _DEFAULT_FPS
         return replace(info, is_live=self._is_live)
 
     def frames(self) -> Iterator[Frame]:
         """Yield frames until a file ends or the stop event is set; raises `SourceLostError`."""
         if self._is_live:
             return self._live_frames()
-        frames = _Timeline(_DEFAULT_FPS).follow(self._decoder.frames())
+        frames = Timeline(self._fps).follow(self._decoder.frames())
         return Pace(self._clock, self._stop).deliver(frames)
-
-
-class FileVideo(_LibavSource):
-    """A local video file, in real time as a camera would deliver it, or as fast as it is taken.
-
-    Args:
-        config: path, loop and pace.
-        capture: limits.
-        clock: time.
-        stop: ends waiting and reading.
-    """
-
-    def __init__(
-        self, config: FileSource, capture: CaptureConfig, clock: Clock, stop: threading.Event
-    ) -> None:
-        self._path = config.path
-        self._is_loop = config.loop
-        self._is_paced = config.pace == "realtime"
-        opening = Opening(
-            # With its own scheme, names such as "a:b.mp4" cannot be taken for another one.
-            url=f"file:{config.path.absolute()}",
-            subject=Subject(f"file {config.path}", is_live=False),
-            options={"protocol_whitelist": "file", "format_whitelist": _CONTAINERS},
-            open_s=capture.open_timeout_s,
-            read_s=capture.open_timeout_s,
-            max_pixels=capture.max_pixels,
-        )
-        super().__init__(opening, clock, stop)
-        self._fps = _DEFAULT_FPS
-
-    def open(self) -> SourceInfo:
-        """Check and open the file; raises `SourceOpenError`."""
-        self._check()
-        info = self._decoder.open()
-        self._fps = info.fps or _DEFAULT_FPS
-        return replace(info, is_paced=self._is_paced)
-
-    def _check(self) -> None:
-        """Refuse what is no readable, regular, non-empty file; never waits for a pipe's writer."""
-        name = self._opening.subject.name
-        try:
-            handle = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (OSError, ValueError) as err:
-            raise open_error(err, self._opening.subject) from None
-        try:
-            status = os.fstat(handle)
-        finally:
-            os.close(handle)
-        if stat.S_ISDIR(status.st_mode):
-            raise SourceOpenError("rejected", f"{name} is a folder; name a video file in it")
-        if not stat.S_ISREG(status.st_mode):
-            raise SourceOpenError(
-                "rejected", f"{name} is no regular file; copy it to one, or use /dev/videoN"
-            )
-        if status.st_size == 0:
-            raise SourceOpenError("codec", f"{name} is empty; copy or record it again")
-
-    def frames(self) -> Iterator[Frame]:
-        """Yield frames until the file has ended (never, when looping) or the stop event is set.
-
-        Presentation times go on rising over the seam of a loop, one frame interval a frame.
-
-        Raises:
-            SourceLostError: reading failed, or no picture could be decoded.
-        """
-        frames = self._passes()
-        return Pace(self._clock, self._stop).deliver(frames) if self._is_paced else frames
-
-    def _passes(self) -> Iterator[Frame]:
-        timeline = _Timeline(self._fps)
-        n_frames = 0
-        while True:
-            n_before = n_frames
-            for frame in timeline.follow(self._decoder.frames(n_frames)):
-                n_frames += 1
-                yield frame
-                if self._stop.is_set():
-                    return
-            if n_frames == n_before:
-                n_errors = self._statistics.decode_errors
-                detail = (
-                    f"{n_errors} damaged or encrypted packets" if n_errors else "it holds no data"
-                )
-                raise SourceLostError(
-                    "codec",
-                    f"{self._opening.subject.name} has no picture that can be decoded: {detail}",
-                )
-            if not self._is_loop:
-                return
-            timeline.begin_pass()
-            self._reopen()
-
-    def _reopen(self) -> None:
-        # Opening again (1 to 5 ms) works for every format; seeking to the start does not (raw
-        # H.264, some AVI).
-        self._decoder.close()
-        try:
-            self._decoder.open()
-        except SourceOpenError as err:
-            raise SourceLostError(err.kind, str(err)) from err
-
-
-class _Timeline:
-    """Gives the frames of a file rising times: fills missing ones, joins the passes of a loop.
-
-    Args:
-        fps: frames per second where the file states no times, and over the seam.
-    """
-
-    def __init__(self, fps: float) -> None:
-        self._interval_s = 1.0 / fps
-        self._last_s: float | None = None
-        self._offset_s: float | None = 0.0
-
-    def begin_pass(self) -> None:
-        """Let the next frame follow the last one by one frame interval."""
-        self._offset_s = None
-
-    def follow(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            yield replace(frame, pts_s=self._time_s(frame.pts_s))
-
-    def _time_s(self, pts_s: float | None) -> float:
-        next_s = 0.0 if self._last_s is None else self._last_s + self._interval_s
-        if pts_s is None:
-            time_s = next_s
-        else:
-            if self._offset_s is None:
-                self._offset_s = next_s - pts_s
-            time_s = pts_s + self._offset_s
-        self._last_s = time_s
-        return time_s
 
 
 def with_host(url: str, address: str) -> str:

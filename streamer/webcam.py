@@ -48,7 +48,7 @@ class Webcam:
         self._config = config
         self._stop = stop
         self._is_device = format_name == _V4L2
-        self._subject = Subject(f"webcam {config.device}", is_live=True)
+        self._subject = Subject(f"webcam {config.device}", is_live=True, is_device=True)
         self._statistics = SourceStatistics()
         opening = Opening(
             url=config.device,

@@ -123,7 +123,7 @@ def test_the_dtype_policy_reaches_every_sublayer(policy: str) -> None:
 
 
 def test_any_clip_can_be_embedded() -> None:
-    """`frames` and `size` state the usual shape; lengths and pictures may differ from call to call."""
+    """`frames` and `size` state the usual shape; lengths and pictures may differ by call."""
     network = BResNet162Plus1DD(4, frames=8, size=32)
     assert network.default_shape == SHAPE
     network.build(network.default_shape)

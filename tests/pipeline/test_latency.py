@@ -1,4 +1,4 @@
-"""Claims about pipeline.latency: stages from a timeline, percentiles by nearest rank, bounded memory."""
+"""Claims about pipeline.latency: stages from a timeline, percentiles, bounded memory."""
 
 from __future__ import annotations
 

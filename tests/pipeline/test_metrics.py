@@ -174,7 +174,7 @@ def test_a_value_from_outside_its_set_becomes_other(metrics: Metrics) -> None:
 
 
 def test_the_number_of_series_stays_within_its_budget(clock: FakeClock) -> None:
-    """1 camera and 1 event class: at most 551 series; 145 + 9 an event class for each further camera."""
+    """One camera, one event class: at most 551 series; a further camera: at most 146."""
     metrics = Metrics(clock)
     metrics.add_sink("log")
     metrics.add_camera("one", "rtsp", RING)
@@ -327,7 +327,7 @@ def test_names_follow_the_scheme(metrics: Metrics) -> None:
 
 
 def test_a_scrape_of_64_cameras_takes_milliseconds(clock: FakeClock) -> None:
-    """The loop is held for the time of an exposition, which stays far below a hop (bound 10x the measured)."""
+    """The loop is held meanwhile; the bound is ten times what was measured."""
     metrics = Metrics(clock)
     metrics.add_events(["fall", "wave"])
     for number in range(64):

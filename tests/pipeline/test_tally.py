@@ -1,4 +1,4 @@
-"""Claims about pipeline.tally: totals only grow and stay exact over restarts of the capture process."""
+"""Claims about pipeline.tally: totals only grow, exactly, over restarts of the process."""
 
 from __future__ import annotations
 

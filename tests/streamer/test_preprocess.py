@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -81,6 +82,20 @@ def test_shrinking_averages_instead_of_skipping_pixels() -> None:
     preprocess(picture, out)
     assert abs(int(out.min()) - 128) <= 1
     assert abs(int(out.max()) - 128) <= 1
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (1080, 1920), (1081, 1921)])
+def test_large_pictures_shrink_like_the_plain_area_mean(size: tuple[int, int]) -> None:
+    """The quick way in steps equals one area mean within 2 levels on average, edges included."""
+    y, x = np.mgrid[0 : size[0], 0 : size[1]]
+    waves = np.sin(x / 40) * np.cos(y / 30) * 90 + 128 + (x // 160 + y // 120) % 2 * 30
+    picture = np.repeat(waves[:, :, None], 3, axis=2).astype(np.uint8)
+    out: Pixels = np.zeros((256, 256, 3), np.uint8)
+    preprocess(picture, out)
+    plain = cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA)
+    difference = np.abs(out.astype(int) - plain)
+    assert difference.mean() < 0.5
+    assert difference.max() <= 20
 
 
 def test_the_result_lands_in_shared_memory_without_a_copy() -> None:

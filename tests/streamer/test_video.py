@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import threading
 import time
@@ -109,8 +110,8 @@ def test_an_opened_file_is_described(tmp_path: Path) -> None:
         ("libx264", "gray", "mp4"),
         ("libx264", "yuv444p", "mp4"),
         ("libx264", "yuv420p10le", "mp4"),
-        ("png", "rgba", "mkv"),
-        ("png", "gray16be", "mkv"),
+        ("png", "rgba", "avi"),
+        ("png", "gray16be", "avi"),
         ("gif", "pal8", "gif"),
         ("mjpeg", "yuvj420p", "avi"),
         ("rawvideo", "yuyv422", "mkv"),
@@ -150,12 +151,12 @@ def test_a_broken_display_matrix_turns_nothing(shared_data: Path) -> None:
 @pytest.mark.parametrize("ending", ["mp4", "ts", "h264"])
 def test_a_loop_is_seamless(tmp_path: Path, ending: str) -> None:
     """Over the seam the time goes on by one frame interval, and no picture is lost or doubled."""
-    clip = write_clip(tmp_path / f"clip.{ending}", 5)
+    clip = write_clip(tmp_path / f"clip.{ending}", 5, fps=25)
     frames = read_file(clip, limit=17, loop=True)
     assert [read_code(frame.picture()) for frame in frames] == [k % 5 for k in range(17)]
     assert [frame.index for frame in frames] == list(range(17))
     times = [frame.pts_s or 0.0 for frame in frames]
-    assert [b - a for a, b in pairwise(times)] == pytest.approx([0.1] * 16, abs=0.0015)
+    assert [b - a for a, b in pairwise(times)] == pytest.approx([0.04] * 16, abs=0.0015)
 
 
 def test_a_file_changed_into_nonsense_while_looping_is_lost(tmp_path: Path) -> None:
@@ -232,10 +233,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (lambda path: path.touch(), "codec", "is empty"),
         (lambda path: path.write_text("just text\n" * 100), "codec", "holds no video"),
         (lambda path: path.write_bytes(b"\0" * 5000), "codec", "holds no video"),
-        (lambda path: os.mkfifo(path), "rejected", "is no regular file"),
+        (os.mkfifo, "rejected", "is no regular file"),
         (lambda path: path.symlink_to("/dev/zero"), "rejected", "is no regular file"),
-        (lambda path: path.symlink_to(path), "error", "failed"),
-        (lambda path: write_sound(path), "codec", "holds no video stream"),
+        (lambda path: path.symlink_to(path), "not_found", "leads to itself"),
+        (write_sound, "codec", "holds no video stream"),
     ],
     ids=["folder", "empty", "text", "zeros", "fifo", "device", "link-loop", "sound"],
 )
@@ -304,7 +305,8 @@ def test_pictures_that_grow_above_the_limit_are_never_decoded(tmp_path: Path) ->
     small = write_clip(tmp_path / "small.h264", 4)
     giant = write_clip(tmp_path / "giant.h264", 4, size=(1280, 720))
     both = tmp_path / "both.h264"
-    both.write_bytes(small.read_bytes() + giant.read_bytes())
+    # The first part must be longer than what libav looks at while it opens the file.
+    both.write_bytes(small.read_bytes() * 60 + giant.read_bytes())
     capture = CaptureConfig(max_pixels=640 * 480)
     source = FileVideo(
         FileSource(path=both, pace="fast"), capture, SystemClock(), threading.Event()
@@ -337,75 +339,71 @@ def odd_files() -> list[str]:
 @pytest.mark.parametrize("name", odd_files() or ["absent"])
 def test_an_odd_file_ends_with_pictures_or_a_reason(shared_data: Path, name: str) -> None:
     """Corrupted, truncated, encrypted, rotated, 10 bit: no crash, no hang, one sentence at most."""
+    error: SourceOpenError | SourceLostError | None = None
+    frames: list[Frame] = []
     try:
         frames = read_file(shared_data / "odd" / name)
     except (SourceOpenError, SourceLostError) as err:
-        assert err.kind == "codec"
-        assert name in str(err)
-        assert "\n" not in str(err)
-    else:
-        assert frames
-        for frame in frames[:: max(1, len(frames) // 3)]:
-            assert frame.picture().shape == (frame.height, frame.width, 3)
+        error = err
+    assert (error is None) == bool(frames)
+    if error is not None:
+        assert (error.kind, str(error).count("\n"), name in str(error)) == ("codec", 0, True)
+    for frame in frames[:: max(1, len(frames) // 3)]:
+        assert frame.picture().shape == (frame.height, frame.width, 3)
 
 
 # ---- HTTP ----------------------------------------------------------------------------------------
 
 
-class Site:
-    """A web server on the loopback with one answer a path; `host_headers` are what clients said."""
+class Site(ThreadingHTTPServer):
+    """A web server on the loopback: pages by path, an MJPEG stream, or a status."""
 
     def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Visit)
         self.pages: dict[str, tuple[str, bytes]] = {}
-        self.mjpeg: list[bytes] = []
-        self.host_headers: set[str] = set()
-        site = self
+        self.jpegs: list[bytes] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                site.host_headers.add(self.headers.get("Host", ""))
-                if self.path == "/secret.mp4":
-                    self.send_error(401)
-                elif self.path == "/mjpeg":
-                    self._stream()
-                elif self.path in site.pages:
-                    self._page(*site.pages[self.path])
-                else:
-                    self.send_error(int(self.path[1:]) if self.path[1:].isdecimal() else 404)
 
-            def _page(self, kind: str, body: bytes) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+class Visit(BaseHTTPRequestHandler):
+    server: Site
 
-            def _stream(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=cut")
-                self.end_headers()
-                for jpeg in site.mjpeg:
-                    head = (
-                        f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-                    )
-                    self.wfile.write(head.encode() + jpeg + b"\r\n")
+    def do_GET(self) -> None:
+        if self.path == "/mjpeg":
+            self._stream()
+        elif self.path in self.server.pages:
+            self._page(*self.server.pages[self.path])
+        else:
+            self.send_error(int(self.path[1:]) if self.path[1:].isdecimal() else 404)
 
-            def log_message(self, format: str, *args: object) -> None:
-                pass
+    def _page(self, kind: str, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body)
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def _stream(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=cut")
+        self.end_headers()
+        for jpeg in self.server.jpegs:
+            head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            self.wfile.write(head.encode() + jpeg + b"\r\n")
+
+    def log_message(self, *args: object) -> None:
+        """Keep the test's output clean."""
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    site = Site()
-    site.thread.start()
-    yield site
-    site.server.shutdown()
-    site.server.server_close()
-    site.thread.join()
+    with Site() as site:
+        thread = threading.Thread(target=site.serve_forever, args=(0.02,))
+        thread.start()
+        yield site
+        site.shutdown()
+        thread.join()
 
 
 def http_source(url: str) -> HttpVideo:
@@ -413,6 +411,11 @@ def http_source(url: str) -> HttpVideo:
     clock = FakeClock()
     config = HttpSource.model_validate({"url": url})
     return HttpVideo(config, capture, clock, TickingEvent(clock))
+
+
+def read_all(source: HttpVideo) -> list[Frame]:
+    source.open()
+    return list(source.frames())
 
 
 def test_a_file_over_http_ends_and_is_paced(tmp_path: Path, site: Site) -> None:
@@ -433,13 +436,14 @@ def test_an_mjpeg_stream_is_live_and_its_end_is_a_loss(tmp_path: Path, site: Sit
     """Cameras end their stream when they restart; nobody may take that for the end of a file."""
     for k in range(8):
         clip = write_clip(tmp_path / f"{k}.mkv", 1, codec="mjpeg", pix_fmt="yuvj420p", first=k)
-        site.mjpeg.append(_first_packet(clip))
+        site.jpegs.append(_first_packet(clip))
     source = http_source(f"{site.url}/mjpeg")
     codes: list[int | None] = []
     info = source.open()
-    with pytest.raises(SourceLostError, match="ended the stream") as loss:
+    with pytest.raises(SourceLostError) as loss:
         codes.extend(read_code(frame.picture()) for frame in source.frames())
     source.close()
+    assert codes == list(range(8))
     assert info.is_live
     assert info.codec == "mjpeg"
     assert loss.value.kind == "error"
@@ -476,8 +480,7 @@ def test_a_playlist_cannot_open_a_local_file(tmp_path: Path, site: Site) -> None
     site.pages["/live.m3u8"] = ("application/vnd.apple.mpegurl", text.encode())
     source = http_source(f"{site.url}/live.m3u8")
     with pytest.raises((SourceOpenError, SourceLostError)):
-        source.open()
-        list(source.frames())
+        read_all(source)
     source.close()
 
 

@@ -1,0 +1,180 @@
+"""What every engine must do, whichever runtime it stands on.
+
+Each test runs once for every engine installed here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from model.bundle import UNTRAINED, Bundle, untrained_bundle
+from model.classifier import Classifier
+from model.config import ModelConfig
+from model.engines import available_engines, open_classifier
+from model.engines.reference import TOLERANCE, disagreement, reference_outputs
+from model.errors import EngineFailedError
+
+SHAPE = (8, 32, 32, 3)
+MAX_BATCH = 3
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return untrained_bundle(
+        UNTRAINED.model_copy(update={"frames": 8, "size_px": 32, "units": 16, "name": "small"})
+    )
+
+
+@pytest.fixture(scope="module", params=available_engines())
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def opened(
+    request: pytest.FixtureRequest, engine: str, bundle: Bundle
+) -> Iterator[tuple[Classifier, str]]:
+    """A warm classifier and its precision."""
+    config = ModelConfig.model_validate({"engine": engine, "precision": request.param})
+    classifier = open_classifier(bundle, config)
+    warm = classifier.warm_up(MAX_BATCH)
+    assert warm.precision == request.param
+    assert warm.engine.startswith(engine)
+    assert {1, MAX_BATCH} <= set(warm.cost_s)
+    yield classifier, str(request.param)
+    classifier.close()
+
+
+@pytest.fixture
+def clips() -> np.ndarray:
+    return np.random.default_rng(5).integers(0, 256, (MAX_BATCH, *SHAPE), np.uint8)
+
+
+def test_scores_are_those_of_the_network(
+    opened: tuple[Classifier, str], bundle: Bundle, clips: np.ndarray
+) -> None:
+    """Within the tolerance of the precision, with the same label on top."""
+    classifier, precision = opened
+    tolerance = TOLERANCE[precision]
+    found = classifier.predict(clips)
+    assert disagreement(reference_outputs(bundle, clips), found, tolerance) <= tolerance
+
+
+def test_results_have_the_stated_form(
+    opened: tuple[Classifier, str], bundle: Bundle, clips: np.ndarray
+) -> None:
+    """float32 (N, K) in [0, 1] and (N, E), owned by the caller; the clips are untouched."""
+    classifier, _ = opened
+    kept = clips.copy()
+    for n in range(1, MAX_BATCH + 1):
+        scores, embeddings = classifier.predict(clips[:n])
+        assert scores.shape == (n, len(classifier.labels)) == (n, 11)
+        assert embeddings.shape == (n, bundle.manifest.units)
+        assert scores.dtype == embeddings.dtype == np.float32
+        assert ((scores >= 0) & (scores <= 1)).all()
+        scores += 1
+        embeddings += 1
+    np.testing.assert_array_equal(clips, kept)
+    assert tuple(classifier.labels) == bundle.manifest.labels
+
+
+def test_a_clip_scores_the_same_in_any_company(
+    opened: tuple[Classifier, str], clips: np.ndarray
+) -> None:
+    """Position in a batch and its size change nothing beyond rounding."""
+    classifier, precision = opened
+    together, _ = classifier.predict(clips)
+    for n in range(MAX_BATCH):
+        alone, _ = classifier.predict(clips[n : n + 1])
+        np.testing.assert_allclose(alone[0], together[n], atol=TOLERANCE[precision])
+
+
+def test_time_has_a_direction(opened: tuple[Classifier, str], clips: np.ndarray) -> None:
+    """A clip played backwards is another clip."""
+    classifier, _ = opened
+    _, forward = classifier.predict(clips[:1])
+    _, backward = classifier.predict(np.ascontiguousarray(clips[:1, ::-1]))
+    assert np.abs(forward - backward).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((1, *SHAPE), np.float32),
+        np.zeros((0, *SHAPE), np.uint8),
+        np.zeros((MAX_BATCH + 1, *SHAPE), np.uint8),
+        np.zeros((1, 7, 32, 32, 3), np.uint8),
+        np.zeros((1, 8, 32, 16, 3), np.uint8),
+        np.zeros(SHAPE, np.uint8),
+    ],
+    ids=["dtype", "empty", "too many", "frames", "size", "no batch axis"],
+)
+def test_a_wrong_clip_is_refused_and_harmless(
+    opened: tuple[Classifier, str], wrong: np.ndarray, clips: np.ndarray
+) -> None:
+    """ValueError with what was given; the next good batch is classified."""
+    classifier, _ = opened
+    with pytest.raises(ValueError, match="clips must be uint8") as refused:
+        classifier.predict(wrong)  # type: ignore[arg-type]
+    assert str(wrong.shape) in str(refused.value)
+    assert classifier.predict(clips)[0].shape[0] == MAX_BATCH
+
+
+def test_a_closed_or_cold_classifier_says_so(
+    engine: str, bundle: Bundle, clips: np.ndarray
+) -> None:
+    """Neither predicts, and closing twice is fine."""
+    config = ModelConfig.model_validate({"engine": engine})
+    classifier = open_classifier(bundle, config)
+    with pytest.raises(EngineFailedError, match="not warmed up"):
+        classifier.predict(clips)
+    classifier.close()
+    classifier.close()
+    with pytest.raises(EngineFailedError, match="once, before close"):
+        classifier.warm_up(1)
+
+
+MEASURE = """
+import sys, threading, json, psutil
+import numpy as np
+from model.bundle import load_bundle
+from model.config import ModelConfig
+from model.engines import open_classifier
+peak, ended = [0], threading.Event()
+def watch():
+    while not ended.wait(0.05):
+        peak[0] = max(peak[0], psutil.Process().memory_full_info().pss)
+thread = threading.Thread(target=watch)
+thread.start()
+try:
+    classifier = open_classifier(load_bundle("untrained"), ModelConfig(engine=sys.argv[1]))
+    warm = classifier.warm_up(4)
+    clips = np.random.default_rng(0).integers(0, 256, (4, 32, 256, 256, 3), np.uint8)
+    for _ in range(2):
+        classifier.predict(clips)
+finally:
+    ended.set()
+    thread.join()
+print(json.dumps({"peak": peak[0], "precision": warm.precision}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_four_full_size_clips_fit_into_the_memory_of_a_worker(engine: str) -> None:
+    """Peak PSS from start over warm-up to batches of 4 x 32x256x256 stays below 1.2 GB."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, engine],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout)["peak"] <= 1.2e9

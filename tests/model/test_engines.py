@@ -1,0 +1,47 @@
+"""The list of engines, and how an unknown one is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model import engines
+from model.bundle import Bundle
+from model.config import ModelConfig
+from model.engines import available_engines, has_native_bfloat16, open_classifier
+from model.errors import EngineUnavailableError
+
+
+def test_tensorflow_is_always_there() -> None:
+    """It is a dependency; its version is told without importing it."""
+    assert "tensorflow" in available_engines()
+    found = {engine.name: engine for engine in engines.engines()}
+    version = found["tensorflow"].version
+    assert version is not None
+    assert version[0].isdigit()
+    assert found["tensorflow"].precisions == ("float32", "bfloat16")
+
+
+def test_an_engine_that_is_not_here_is_refused_in_one_sentence(small_bundle: Bundle) -> None:
+    """The message names the key, the value and what works."""
+    config = ModelConfig.model_construct(engine="abacus")
+    with pytest.raises(EngineUnavailableError) as refused:
+        open_classifier(small_bundle, config)
+    message = str(refused.value)
+    assert message == (
+        f"model.engine 'abacus' is not available here; engines that work: "
+        f"{', '.join(available_engines())}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fpu avx512_bf16 sse", True), ("fpu amx_bf16", True), ("fpu avx512f bf16x", False)],
+)
+def test_native_bfloat16_is_a_cpu_flag(flags: str, expected: bool, tmp_path: Path) -> None:
+    """Whole words of the flags line count."""
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor : 0\nflags : {flags}\n", encoding="utf-8")
+    assert has_native_bfloat16(cpuinfo) is expected
+    assert has_native_bfloat16(tmp_path / "absent") is False
