@@ -7,10 +7,10 @@ and no remembered secret or URL credential passes, neither in messages nor in tr
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
@@ -92,9 +92,9 @@ def configure(
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Our handler; a record it cannot write is dropped without a word.
+    """Our handler; of a record it cannot write it says so, and no more.
 
-    The standard library would print a traceback with the raw, unredacted message instead.
+    The standard library would print a traceback with the raw, unredacted message.
 
     Args:
         stream: where to; None is whatever sys.stderr is at that moment (a live table redirects it).
@@ -111,7 +111,9 @@ class _Handler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        """Drop the record."""
+        """Say whose record is missing, if that can be written."""
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(f'level=error event="a record of {record.name} is unwritable"\n')
 
 
 class _Line:
@@ -175,16 +177,16 @@ def _suppressed(logger: Any, method: str, fields: Fields) -> Fields:  # noqa: AR
 
 
 def escape(text: str) -> str:
-    """Return `text` with control, format, surrogate and line-breaking characters as escapes."""
+    """Return `text` with every character that is not printable (or moves the cursor) escaped."""
     return text if text.isprintable() else "".join(_escaped(character) for character in text)
 
 
 def _escaped(character: str) -> str:
-    if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-        code = ord(character)
-        # The four-digit form is an escape in JSON, too.
-        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-    return character
+    if character.isprintable():
+        return character
+    code = ord(character)
+    # The four-digit form is an escape in JSON, too.
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 @dataclass(slots=True)

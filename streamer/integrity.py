@@ -95,7 +95,7 @@ class FrameGate:
         return Verdict(None, is_resized, self._is_degraded(frame.arrived_at))
 
     def _damage(self, at: float) -> None:
-        self._damaged_at, self._is_repaired, self._candidate = at, False, None
+        self._damaged_at, self._is_repaired = at, False
 
     def _is_confirmed(self, frame: Frame) -> bool:
         size = (frame.width, frame.height)

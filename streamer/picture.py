@@ -29,7 +29,7 @@ class Converter:
     def __call__(self) -> Picture:
         """Return uint8 (H, W, 3), RGB; the same array at every call."""
         if self._rgb is None:
-            self._rgb = self._picture.to_ndarray(format="rgb24").astype("uint8", copy=False)
+            self._rgb = self._picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
         return self._rgb
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -169,6 +170,8 @@ class Reader:
             self._end("closed", is_error=False)
         except Exception as err:  # door 1 of 4 (HOUSE.md 7): our bug must reach the control process
             log.exception("reader %s failed", self._camera)
+            # A kept traceback would keep the view of the ring, and with it the mapping.
+            traceback.clear_frames(err.__traceback__)
             self._end(redact(f"internal error: {type(err).__name__}: {err}"), is_error=True)
 
     def _next_order(self) -> str | None:

@@ -1,15 +1,12 @@
 """Frames at any rate to the even time grid of the analysis, true in time.
 
 In: the media time of each frame. Out: how many grid places it and its predecessor fill.
-Invariant: within a run, after a frame at time t (the first at t0) the number of places filled is
-(t - t0) x fps + 1, give or take one: no drift, however long the run and however odd the rates.
-
-The grid is t0 + k/fps. A frame takes the next open place while it stands within a tolerance of it;
-the tolerance is wide (3/4 of a place) where source and grid have about the same rate, so that
-jitter neither drops nor repeats a picture, and half a source interval where the source is faster,
-so that each place gets the frame nearest to it. A frame that is early beyond the tolerance is
-dropped. One that is late beyond it means that the source is slower: every open place up to the
-frame is filled, by whichever of the two neighbouring pictures is nearer in time.
+Invariant: after a frame at t (the first of the run at t0), (t - t0) x fps + 1 places are filled,
+give or take one, for ever. A frame takes the next open place while it is within a tolerance of it:
+3/4 of a place where source and grid have about the same rate, so that jitter neither drops nor
+repeats a picture; half a source interval where the source is faster, so that each place gets the
+frame nearest to it. Frames earlier than that are dropped. A later one shows that the source is
+slower: every open place up to it is filled by whichever neighbouring picture is nearer in time.
 """
 
 from __future__ import annotations
@@ -24,14 +21,14 @@ LATE: Final = 0.75
 WIDE: Final = 0.75
 """Places a frame may stand before its place, at about equal rates."""
 
-# The mean of 16 intervals: jitter of +-30 % moves it by at most 4 %.
 _N_INTERVALS: Final = 16
-_MIN_INTERVALS: Final = 4
+# Jitter of +-30 % moves the sum of any intervals by at most 0.6 of one: the mean of n may be that
+# much too small divided by n, and a source counts as faster only beyond it.
+_JITTER: Final = 0.6
+# Source intervals a place: clearly faster below 0.85; about equal from 0.99 on.
+_FASTER, _EQUAL = 0.85, 0.99
 # A place in the very middle goes to the picture before: that one existed at the time.
 _TIE: Final = 1e-6
-# Below 0.8 source intervals a place the source is clearly faster; from 0.95 on it is taken as
-# equal.
-_FASTER, _EQUAL = 0.80, 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +132,7 @@ class Resampler:
     def _early(self) -> float:
         """Return how many places a frame may stand before its place."""
         n_intervals = len(self._times) - 1
-        if n_intervals < _MIN_INTERVALS:
-            return WIDE
         interval = (self._times[-1] - self._times[0]) / n_intervals * self._fps
         nearest = min(interval, 1.0) / 2
-        share = min(max((interval - _FASTER) / (_EQUAL - _FASTER), 0.0), 1.0)
-        return nearest + (WIDE - nearest) * share
+        share = (interval + _JITTER / n_intervals - _FASTER) / (_EQUAL - _FASTER)
+        return nearest + (WIDE - nearest) * min(max(share, 0.0), 1.0)

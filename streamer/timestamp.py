@@ -1,17 +1,13 @@
 """The stream's own time, made trustworthy and tied to this machine's clock.
 
-In: each frame's PTS as the stream states it (or None) and the instant it arrived. Out: a `Stamp`: a
-strictly increasing media time, and the instant of capture on the monotonic clock.
-Invariant: captured_at never lies after arrived_at and never goes back; media_s always grows, also
-across jumps.
+In: each frame's PTS as the stream states it (or None) and the instant it arrived. Out: a `Stamp`.
+Invariant: captured_at never lies after arrived_at and never goes back; media_s always grows.
 
-A PTS is believed while its step fits the time that has passed; 32- and 33-bit wraps at 90 kHz are
-undone first. A step that does not fit (a jump by seconds, minutes, 2^31 ticks) makes a frame
-suspect: it is stamped by its arrival. If the next one goes on from there, it was a jump: the time
-line is joined without a seam and the jump reported once; if not, it was a single bad value and
-nothing happens. Missing and repeated PTS are stamped by arrival too. The delay of the network is
-taken out by a minimum filter: capture = PTS + the smallest (arrival - PTS) of the last 20 s, which
-also follows a camera's clock that runs wrong by some hundred ppm.
+A PTS is believed while its step fits the time that has passed; wraps are undone first. One that
+does not fit is suspect and stamped by arrival, as are missing and repeated ones. If the next one
+goes on from the suspect, the stream's clock jumped: the time line is joined without a seam and the
+jump reported once; if not, it was one bad value. Capture = PTS + the least (arrival - PTS) of the
+last 20 s: that takes out network delay and follows a camera's clock that runs wrong.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Webcam:
         opening = Opening(
             url=config.device,
             subject=self._subject,
-            options=_options(config) if self._is_device else {},
+            options=device_options(config) if self._is_device else {},
             open_s=capture.open_timeout_s / 2,
             read_s=capture.stall_s / 2,
             max_pixels=capture.max_pixels,
@@ -98,7 +98,8 @@ class Webcam:
         return self._statistics
 
 
-def _options(config: WebcamSource) -> dict[str, str]:
+def device_options(config: WebcamSource) -> dict[str, str]:
+    """Return what the driver is asked for, as options of libav; absent values are its choice."""
     options: dict[str, str] = {}
     if config.width is not None and config.height is not None:
         options["video_size"] = f"{config.width}x{config.height}"

@@ -267,8 +267,9 @@ def test_damage_is_seeded_and_counted(kind: str) -> None:
     """30 % of the packets are hit, the ledger counts them, and twice the same seed hits the same
     ones."""
     counts = []
+    options, script = CameraOptions(seed=7, gop_s=0.25, n_gops=2), QUICK | {"fps": 100.0, kind: 0.3}
     for _ in range(2):
-        with ScriptedCamera(CameraOptions(seed=7), **(QUICK | {kind: 0.3})) as camera:
+        with ScriptedCamera(options, **script) as camera:
             with contextlib.closing(_reader(camera)):
                 camera.wait_frames(50)
             counts.append([f.n_corrupt + f.n_lost for f in camera.ledger.snapshot()][:50])

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import math
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -79,12 +80,19 @@ class HttpServer:
         board: the live state.
         metrics: the metrics.
         clock: time.
+        slow_s: seconds after which a client counts as too slow.
     """
 
     def __init__(
-        self, config: HttpConfig, board: StatusBoard, metrics: Metrics, clock: Clock
+        self,
+        config: HttpConfig,
+        board: StatusBoard,
+        metrics: Metrics,
+        clock: Clock,
+        slow_s: float = SLOW_S,
     ) -> None:
         self._config = config
+        self._slow_s = slow_s
         self._app = create_app(
             board.snapshot, metrics, board.not_ready, config.allowed_hosts, clock
         )
@@ -132,10 +140,10 @@ class HttpServer:
             server_header=False,
             proxy_headers=False,
             limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=int(SLOW_S),
+            timeout_keep_alive=math.ceil(self._slow_s),
             timeout_graceful_shutdown=1,
         )
-        self._server = _Server(config)
+        self._server = _Server(config, self._slow_s)
         try:
             await self._server.serve([self._socket])
         finally:
@@ -179,8 +187,9 @@ def _remedy(err: Exception) -> str:
 class _State(ServerState):
     """What the connections of one server share."""
 
-    def __init__(self) -> None:
+    def __init__(self, slow_s: float) -> None:
         super().__init__()
+        self.slow_s = slow_s
         # In the order in which they began to wait for a request; a dict is an ordered set.
         self.incomplete: dict[_Connection, None] = {}
 
@@ -188,9 +197,9 @@ class _State(ServerState):
 class _Server(uvicorn.Server):
     """Uvicorn without its signal handlers: signals belong to the composition root."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, slow_s: float) -> None:
         super().__init__(config)
-        self.server_state: _State = _State()
+        self.server_state: _State = _State(slow_s)
         self.servers: list[asyncio.base_events.Server] = []
 
     @contextlib.contextmanager
@@ -216,6 +225,7 @@ class _Connection(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, *args, **kwargs)
         self._incomplete = server_state.incomplete
+        self._slow_s = server_state.slow_s
         self._request_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
 
@@ -234,7 +244,7 @@ class _Connection(H11Protocol):
     def pause_writing(self) -> None:
         """The client does not take what it asked for."""
         super().pause_writing()
-        self._answer_timer = self.loop.call_later(SLOW_S, self.cut_off)
+        self._answer_timer = self.loop.call_later(self._slow_s, self.cut_off)
 
     def resume_writing(self) -> None:
         """The client takes it."""
@@ -258,7 +268,7 @@ class _Connection(H11Protocol):
             self._forget_request()
         elif self._request_timer is None:
             self._incomplete[self] = None
-            self._request_timer = self.loop.call_later(SLOW_S, self.cut_off)
+            self._request_timer = self.loop.call_later(self._slow_s, self.cut_off)
 
     def _forget_request(self) -> None:
         self._incomplete.pop(self, None)

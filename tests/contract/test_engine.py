@@ -121,7 +121,7 @@ def test_a_wrong_clip_is_refused_and_harmless(
     """ValueError with what was given; the next good batch is classified."""
     classifier, _ = opened
     with pytest.raises(ValueError, match="clips must be uint8") as refused:
-        classifier.predict(wrong)  # type: ignore[arg-type]
+        classifier.predict(wrong)
     assert str(wrong.shape) in str(refused.value)
     assert classifier.predict(clips)[0].shape[0] == MAX_BATCH
 

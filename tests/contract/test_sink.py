@@ -41,7 +41,7 @@ async def test_its_name_is_a_label_and_known_before_it_is_entered(sink: Sink) ->
     assert sink.name.isidentifier()
 
 
-async def test_making_one_touches_nothing(sink: Sink, tmp_path: Path) -> None:
+def test_making_one_touches_nothing(sink: Sink, tmp_path: Path) -> None:
     """Files and connections are taken by entering."""
     assert list(tmp_path.iterdir()) == []
 

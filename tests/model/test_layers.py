@@ -177,7 +177,7 @@ def test_a_wrong_argument_is_named(arguments: dict[str, Any], named: str) -> Non
     value = next(iter(arguments.values()))
     shown = value[1] if named == "strides" else value
     with pytest.raises(ValueError, match=named) as refused:
-        Conv2Plus1DLayer(**({"filters": 4, "kernel_size": (3, 3, 3)} | arguments))
+        Conv2Plus1DLayer(**{"filters": 4, "kernel_size": (3, 3, 3), **arguments})
     assert repr(shown) in str(refused.value)
 
 

@@ -46,4 +46,4 @@ def test_every_public_name_can_be_imported() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """A misspelt name fails like in any module."""
     with pytest.raises(AttributeError, match="BResNet"):
-        _ = model.BResNet  # type: ignore[attr-defined]
+        _ = model.BResNet

@@ -132,4 +132,4 @@ def test_cost_is_that_of_the_built_convolutions(frames: int, padding: Any) -> No
 def _macs(conv: Any) -> int:
     """Cost on the input shape the convolution was built for."""
     output = conv.compute_output_shape(conv.get_build_config()["input_shape"])
-    return math.prod(output[1:]) * math.prod(conv.kernel.shape[:4])
+    return int(math.prod(output[1:]) * math.prod(conv.kernel.shape[:4]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
@@ -18,6 +19,8 @@ def obey(order: str) -> None:
         os._exit(int(value))
     if kind == "hang":
         time.sleep(3600)
+    if kind == "stuck":
+        ctypes.PyDLL(None).sleep(3600)  # keeps the interpreter lock: no other thread runs
     if kind == "print":
         for n in range(int(value)):
             sys.stderr.write(f"line {n} rtsp://admin:hunter2secret@cam/1 \x1b[31m\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,21 +10,7 @@ import pytest
 from streamer.frame import Frame
 from streamer.pace import Pace, Timeline
 from tests.conftest import FakeClock
-
-
-class TickingEvent(threading.Event):
-    """A stop event whose waits move the fake clock instead of taking time."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__()
-        self.clock = clock
-        self.waits_s: list[float] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.waits_s.append(timeout or 0.0)
-        if not self.is_set():
-            self.clock.tick(timeout or 0.0)
-        return self.is_set()
+from tests.ticking_event import TickingEvent
 
 
 def frame(pts_s: float | None) -> Frame:

@@ -206,9 +206,9 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("order", ["idle", "hang=1"])
+@pytest.mark.parametrize("order", ["idle", "hang", "stuck"])
 def test_a_child_dies_with_its_parent(order: str) -> None:
-    """I2: 2 s after kill -9 of the parent, a child that reads or hangs in a native call is gone."""
+    """I2: 2 s after kill -9 of the parent a child is gone, also one that holds its own GIL."""
     root = Path(__file__).parents[2]
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, order], cwd=root, stdout=subprocess.PIPE, text=True
@@ -222,6 +222,20 @@ def test_a_child_dies_with_its_parent(order: str) -> None:
     while orphan.is_running() and orphan.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < until, "the child outlived its parent by 2 s"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("order", "code"), [("idle", 0), ("hang", 1)])
+async def test_the_end_of_the_link_alone_ends_the_child(
+    child: Child, order: str, code: int
+) -> None:
+    """Where no kernel helps: a child that reads ends in order, one that hangs by its heartbeat."""
+    await states(child, 1)
+    child.send(OpenOrder(camera=order))
+    await asyncio.sleep(0.1)  # the order must be out before the link ends
+    assert child._writer is not None
+    child._writer.close()
+    async with asyncio.timeout(3):
+        assert await child.wait() == code
 
 
 def test_a_terminal_interrupt_reaches_only_the_parent() -> None:

@@ -188,15 +188,32 @@ def test_network_delay_is_taken_out() -> None:
     assert [s.media_s for s in stamps] == pytest.approx([i / 25 for i in range(500)])
 
 
-def test_a_burst_after_a_hold_up_is_no_jump() -> None:
-    """TCP held up for 2 s, then everything at once: capture stays true, nothing is reported."""
-    frames: Frames = [
-        (pts, max(at, START_AT + 6.0) if at >= START_AT + 4.0 else at) for pts, at in camera(250)
+@pytest.mark.parametrize("fps", [0.25, 25.0])
+def test_a_burst_after_a_hold_up_is_no_jump(fps: float) -> None:
+    """TCP held up, then everything at once: capture stays true, nothing is reported."""
+    frames = camera(int(40 * fps), fps)
+    held: Frames = [
+        (pts, max(at, START_AT + 31.9) if at >= START_AT + 20 else at) for pts, at in frames
     ]
+    stamps = stamp(held)
+    check(held, stamps)
+    assert n_jumps(stamps) == 0
+    assert [s.captured_at for s in stamps] == pytest.approx([at for _, at in frames])
+
+
+def test_a_jump_during_a_hold_up_does_not_carry_the_delay_on() -> None:
+    """The last frame before the jump was 2 s late, those after it are not: error <= 0.2 s."""
+    frames: Frames = [
+        (pts, at + 2.0) if i < 100 else ((pts or 0.0) + 100.0, at + 2.04)
+        for i, (pts, at) in enumerate(camera(200))
+        if i >= 50
+    ]
+    frames = camera(50) + frames
     stamps = stamp(frames)
     check(frames, stamps)
-    assert n_jumps(stamps) == 0
-    assert [s.captured_at for s in stamps] == pytest.approx([at for _, at in camera(250)])
+    assert n_jumps(stamps) == 1
+    assert errors_s(frames, stamps)[99] == pytest.approx(2.0)
+    assert max(errors_s(frames, stamps)[102:]) <= 0.2
 
 
 @pytest.mark.parametrize("fps", [1.0, 10.0, 25.0])

@@ -1,7 +1,7 @@
-"""Fault tests of the inference worker (RELIABILITY E1, E2, E4, I2): real processes, rings and signals.
+"""Fault tests of the inference worker (RELIABILITY E1, E2, E4, I2): real processes and signals.
 
-The model is `tests.fakes.FakeClassifier`, which answers with what is in the frames; everything else is
-the product. "Cameras" are rings that are written and offered at a steady pace by the test.
+The model is `tests.fakes.FakeClassifier`, which answers with what is in the frames; everything else
+is the product. "Cameras" are rings that the test writes and offers at a steady pace.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ async def rig(
     bundle: str = "untrained",
     n_cameras: int = 4,
 ) -> AsyncIterator[Rig]:
-    """Run everything; on leaving, end the cameras, drain, stop the worker and check the accounts."""
+    """Run everything; in the end stop the cameras, drain, stop the worker, check the accounts."""
     made = Rig(config, factory, bundle)
     async with asyncio.TaskGroup() as group:
         worker = group.create_task(made.worker.run(), name="worker")
@@ -296,7 +296,7 @@ async def test_e3_the_worker_is_the_kernels_first_choice_when_memory_runs_out() 
     async with rig(n_cameras=1) as made:
         await made.worker.wait_ready()
         scores = [
-            int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+            int(Path(f"/proc/{pid}/oom_score_adj").read_text())  # noqa: ASYNC240 - no disk
             for pid in (made.worker.pid, os.getpid())
         ]
         assert scores[0] > scores[1]
@@ -323,7 +323,8 @@ async def main():
         group.create_task(worker.run())
         await worker.wait_ready()
         with filled_ring("a", [HANG] * 4) as (spec, _):
-            asyncio.get_running_loop().call_later(0.3, lambda: print(worker.pid, spec.path, flush=True))
+            told = lambda: print(worker.pid, spec.path, flush=True)
+            asyncio.get_running_loop().call_later(0.3, told)
             await worker.infer([WindowRef(window_id=1, ring=spec, first_seq=0)])
 
 asyncio.run(main())
@@ -331,7 +332,7 @@ asyncio.run(main())
 
 
 def test_i2_the_worker_dies_with_its_parent_and_the_next_start_cleans_up() -> None:
-    """Kill -9 of the control process while a batch hangs: worker gone within 2 s, ring reclaimed."""
+    """Kill -9 of the control process while a batch hangs: worker gone in 2 s, ring reclaimed."""
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -352,7 +353,7 @@ def test_i2_the_worker_dies_with_its_parent_and_the_next_start_cleans_up() -> No
 
 @pytest.mark.parametrize("module", ["pipeline.inference", "pipeline.worker", "pipeline.app"])
 def test_the_control_process_loads_neither_tensorflow_nor_libav(module: str) -> None:
-    """TensorFlow and then aiortc in one process is a segfault: no heavy library gets in by import."""
+    """TensorFlow and then aiortc in one process is a segfault: no heavy library is imported."""
     heavy = {"tensorflow", "keras", "openvino", "av", "cv2", "aiortc"}
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(

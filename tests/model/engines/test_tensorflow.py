@@ -1,4 +1,4 @@
-"""What only the TensorFlow engine does: choosing, chunking, giving up. The contract is elsewhere."""
+"""What only the TensorFlow engine does: choosing, chunking, giving up (contract: elsewhere)."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from pipeline.sinks.base import SCHEMA, event_record
 from tests.pipeline.factories import event
 
 KEYS = [
-    "schema", "event_id", "phase", "camera", "label", "onset_s", "detected_s", "ended_s", "ended_by",
-    "onset_wall", "score", "peak", "latency", "timeline",
+    "schema", "event_id", "phase", "camera", "label", "onset_s", "detected_s", "ended_s",
+    "ended_by", "onset_wall", "score", "peak", "latency", "timeline",
 ]  # fmt: skip
 
 
