@@ -1,7 +1,7 @@
 """What can go wrong between a bundle and its scores.
 
-Foreign exceptions (TensorFlow, zip, numpy) are translated into these where the foreign library is imported.
-Messages say what failed, the value received and what to do.
+Foreign exceptions (TensorFlow, zip, numpy) are translated into these where the foreign library is
+imported. Messages say what failed, the value received and what to do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ class ModelError(Exception):
 
 
 class BundleError(ModelError):
-    """A bundle is missing, damaged or does not fit the network; the operator must choose another."""
+    """A bundle is missing, damaged or does not fit; the operator must choose another."""
 
 
 class EngineUnavailableError(ModelError):

@@ -144,6 +144,8 @@ class Pipeline:
             if (mistakes := group_error.subgroup(ConfigError)) is not None:
                 raise _first(mistakes) from None
             raise
+        finally:
+            self._deadline = None
 
     def stop(self) -> None:
         """Close every source; the end flows down; what has not drained in time is cancelled."""

@@ -24,7 +24,7 @@ expired; waiting would not have paid; the pipeline is ending."""
 
 Resolved = tuple[Window, InferenceOutcome]
 
-# Company must make a window at least this much cheaper to be worth waiting for: less is noise.
+# Company must make a window at least this much cheaper to be wanted: less is noise.
 MIN_GAIN = 0.1
 
 
@@ -188,7 +188,9 @@ class Batcher:
             return most
         sizes = range(1, most + 1)
         if self._is_overloaded or self._cannot_wait_in_turn(waiting, now):
-            return min(sizes, key=lambda n: self._cost(n) / n)
+            # The smallest size that is about as cheap a window as the cheapest.
+            best_s = min(self._cost(n) / n for n in sizes)
+            return next(n for n in sizes if self._cost(n) / n * (1 - MIN_GAIN) <= best_s)
         return min(sizes, key=lambda n: self._mean_answer_s(len(waiting), n))
 
     def _cannot_wait_in_turn(self, waiting: list[_Pending], now: float) -> bool:

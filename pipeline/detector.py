@@ -22,9 +22,8 @@ from pipeline.records import EndReason, Event, Prediction, Timeline
 MOTION = "motion"
 """The label of events that come from the motion gate."""
 UNSEEN_S = 5.0
-"""Seconds without any window (gate closed, worker away) after which a label's event ends. Longer
-than the 3.2 s of a window at 10 fps, so that a hop of a whole window still is an uninterrupted
-observation."""
+"""Seconds without any window (gate closed, worker away) after which a label's event ends; longer
+than the 3.2 s of a window at 10 fps, so that even a hop of a whole window is no interruption."""
 ROUNDING_S = 1e-6
 """Capture times are sums of floats: a duration this close to a limit has reached it."""
 
@@ -52,11 +51,7 @@ class _Track:
         self._above_since_s = math.inf
 
     def take(self, score: float, moment: _Moment) -> bool:
-        """Follow the score with the configured time constant, whatever the distance of the samples.
-
-        Returns:
-            False where time does not advance or the score is no number; it is then ignored.
-        """
+        """Follow the score; return False where time stands or the score is no number."""
         smoothing_s = self._config.smoothing_s
         elapsed_s = moment.media_s - self._last_s
         if elapsed_s <= 0 or math.isnan(score):
@@ -132,8 +127,7 @@ class _Track:
             self._onset = moment
         is_above = self.smoothed >= self._on
         self._above_since_s = min(self._above_since_s, moment.media_s) if is_above else math.inf
-        # Both: the raw score ends an event to the frame, the smoothed one keeps a blip of noise
-        # from prolonging it.
+        # The raw score ends an event to the frame; the smoothed one ignores a blip of noise.
         if min(score, self.smoothed) >= self._off:
             self._seen_s = moment.media_s
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import select
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping
@@ -21,8 +22,8 @@ import structlog
 from streamer.clock import Clock, SystemClock
 from streamer.redact import redact
 
-MAX_BYTES = 4096
-"""Longest line, without its newline."""
+MAX_BYTES = 4095
+"""Longest line, without its newline: with it, a pipe takes it whole or not at all."""
 
 BURST = 20
 """Records with the same message that pass at once, and per second after that."""
@@ -33,6 +34,20 @@ _MAX_KEYS = 512
 _SHORT = 64
 _STAMPS = ("timestamp", "level", "logger", "event")
 _KEY = re.compile(r"[^A-Za-z0-9_.]")
+
+
+def is_writable(stream: TextIO) -> bool:
+    """Tell whether writing up to 4 KiB now would return at once.
+
+    A pipe nobody reads and a stopped terminal (Ctrl-S) would hold the whole event loop.
+    """
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return True  # no descriptor, nothing to wait for
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def configure(
@@ -103,11 +118,17 @@ class _Handler(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO | None) -> None:
         super().__init__(stream or sys.stderr)
         self._is_fixed = stream is not None
+        self._n_lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
+        """Write one record, or drop it rather than wait; the next one tells how many."""
         if not self._is_fixed:
             self.stream = sys.stderr
+        if not is_writable(self.stream):
+            self._n_lost += 1
+            return
+        if self._n_lost:
+            record.__dict__["n_lost"], self._n_lost = self._n_lost, 0
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
@@ -167,13 +188,12 @@ def _plain(value: Any) -> Any:
 
 
 def _suppressed(logger: Any, method: str, fields: Fields) -> Fields:  # noqa: ARG001 - processor
-    """Say what the rate limit kept back."""
+    """Say what the rate limit kept back, and what could not be written."""
     facts = fields["_record"].__dict__
     if facts.get("is_suppressed"):
         return {**fields, "event": f"suppressed: more than {BURST} a second: {fields['event']}"}
-    if n_suppressed := facts.get("n_suppressed"):
-        fields["n_suppressed"] = n_suppressed
-    return fields
+    told = {name: facts[name] for name in ("n_suppressed", "n_lost") if facts.get(name)}
+    return {**fields, **told}
 
 
 def escape(text: str) -> str:

@@ -1,32 +1,12 @@
-"""What the control process knows about itself: what it runs on, and how late its event loop is.
+"""What the control process runs on, learned from package metadata.
 
-In: package metadata and a clock. Out: facts for metrics, and one lag every half second.
-Invariant: nothing heavy is imported to learn a version.
+In: names of distributions. Out: versions. Invariant: nothing heavy is imported to learn one.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable
-
-from streamer.clock import Clock
-
-LOOP_PERIOD_S = 0.5
-"""Seconds between two looks at the event loop's lag."""
-
-
-async def watch_loop(clock: Clock, tell: Callable[[float], None]) -> None:
-    """Measure for ever how late the event loop wakes a task; runs as task `probe:loop`.
-
-    Args:
-        clock: time.
-        tell: takes each lag in seconds (`Metrics.loop_lag`).
-    """
-    while True:
-        due_at = clock.now() + LOOP_PERIOD_S
-        await clock.sleep(LOOP_PERIOD_S)
-        tell(clock.now() - due_at)
 
 
 def build_facts(version: str, commit: str) -> dict[str, str]:

@@ -7,18 +7,18 @@ said is printed as text, never as markup, and never moves the cursor.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.log import escape
+from pipeline.log import escape, is_writable
 from pipeline.report import CameraReport, Status, Summary, WorkerReport
 from pipeline.status import StatusBoard
 from streamer.notes import CameraState
@@ -40,6 +40,17 @@ _STYLES: Mapping[CameraState, str] = {
 }
 
 
+class Terminal(Console):
+    """A console whose reader may go away; rich would end the process for that."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing any more, also not what the interpreter flushes at its end."""
+        self.quiet = True
+        if self.file is sys.stdout:
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a name, not a path of ours
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 class StatusTable:
     """Shows a running pipeline; enter it to show, leave it to stop.
 
@@ -50,12 +61,14 @@ class StatusTable:
 
     def __init__(self, board: StatusBoard, console: Console | None = None) -> None:
         self._board = board
-        self._console = console or Console()
+        self._console = console or Terminal()
+        # While the table is live, the console's own file may be rich's proxy of it.
+        self._file = cast("TextIO", self._console.file)
         self._live: Live | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._console.is_terminal and is_writable(self._file):
             # Redrawn by our own timer: rich would start a thread for it. Log lines appear above the
             # table, unless the log goes somewhere else.
             self._live = Live(
@@ -78,29 +91,33 @@ class StatusTable:
         if self._timer is not None:
             self._timer.cancel()
         if self._live is not None:
-            with contextlib.suppress(OSError):  # the terminal is gone: nobody looks any more
-                self._live.stop()
+            self._console.quiet |= not is_writable(self._file)
+            self._live.stop()
 
     def render(self) -> RenderableType:
         """Return the table as it is now."""
         return live_view(self._board.snapshot())
 
     def _tick(self) -> None:
+        # A stopped terminal misses some redraws; it must not stop the cameras.
+        if is_writable(self._file):
+            self._draw()
         period_s = 1 / LIVE_HZ if self._live is not None else PLAIN_S
-        try:
-            if self._live is not None:
-                self._live.update(self.render(), refresh=True)
-            else:
-                text = plain_line(self._board.snapshot())
-                self._console.print(Text(text), soft_wrap=True)
-        except OSError:
-            return
-        self._timer = asyncio.get_running_loop().call_later(period_s, self._tick)
+        if not self._console.quiet:
+            self._timer = asyncio.get_running_loop().call_later(period_s, self._tick)
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.update(self.render(), refresh=True)
+        else:
+            self._console.print(Text(plain_line(self._board.snapshot())), soft_wrap=True)
 
 
 def print_summary(summary: Summary, console: Console | None = None) -> None:
-    """Print what a run amounted to."""
-    (console or Console()).print(summary_view(summary))
+    """Print what a run amounted to, unless the terminal is stopped."""
+    console = console or Terminal()
+    if is_writable(cast("TextIO", console.file)):
+        console.print(summary_view(summary))
 
 
 def live_view(status: Status) -> RenderableType:

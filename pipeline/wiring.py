@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from model.bundle import Manifest
 from pipeline.config import CameraConfig, PipelineConfig
 from pipeline.errors import ConfigError
@@ -26,7 +28,10 @@ from streamer.config import (
 )
 from streamer.errors import RingError
 from streamer.notes import RingSpec
-from streamer.ring import create_ring
+from streamer.ring import create_ring, ring_bytes
+
+# The worker needs the other half.
+_MEMORY_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +109,38 @@ def prepare_rings(
     Raises:
         ConfigError: there is not enough of it.
     """
+    slots = [_n_slots(config, reader, sampled) for reader in readers]
+    _check_memory(sum(ring_bytes(n, sampled.size_px, sampled.n_frames) for n in slots), len(slots))
     rings: list[RingSpec] = []
     try:
-        for reader in readers:
-            # A slow source fills up to a gap's worth of places at once, a fast one runs a hop
-            # ahead.
-            burst = math.ceil(reader.gap_s * reader.analysis_fps) + sampled.hop
-            n_slots = max(config.analysis.ring_slots, sampled.n_frames + burst)
+        for reader, n_slots in zip(readers, slots, strict=True):
             rings.append(create_ring(reader.camera, n_slots, sampled.size_px, sampled.n_frames))
     except RingError as err:
         for ring in rings:
             Path(ring.path).unlink(missing_ok=True)
         raise ConfigError(f"shared memory for {len(readers)} cameras cannot be had: {err}") from err
     return rings
+
+
+def _n_slots(config: PipelineConfig, reader: ReaderConfig, sampled: Sampling) -> int:
+    # A slow source fills up to a gap's worth of places at once, a fast one runs a hop ahead.
+    burst = math.ceil(reader.gap_s * reader.analysis_fps) + sampled.hop
+    return max(config.analysis.ring_slots, sampled.n_frames + burst)
+
+
+def _check_memory(needed: int, n_cameras: int) -> None:
+    """Refuse rings that would leave the machine without memory.
+
+    /dev/shm is often as large as the memory itself: filling it does not fail, it gets the
+    process (or another one) killed.
+    """
+    available = psutil.virtual_memory().available
+    if needed > _MEMORY_SHARE * available:
+        raise ConfigError(
+            f"shared memory for {n_cameras} cameras cannot be had: {needed / 1e6:.0f} MB are "
+            f"needed, {available / 1e6:.0f} MB of memory are available and half of them may be used; "
+            "lower analysis.ring_slots or run fewer cameras"
+        )
 
 
 def check_devices(config: PipelineConfig) -> None:

@@ -171,16 +171,26 @@ class BatchRunner:
     def _find(
         self, windows: Sequence[WindowRef], answers: dict[int, Score]
     ) -> Iterator[tuple[int, Clips]]:
-        """Yield the windows that can be read; answer for the others."""
+        """Yield the windows that can be read together; answer for the others."""
+        shape: tuple[int, ...] = ()
         for window in windows:
             try:
-                reader = self._rings.reader(window.ring)
-                yield window.window_id, reader.window(window.first_seq, window.ring.n_frames)
+                view = self._view(window, shape)
             except WindowOverwrittenError:
                 answers[window.window_id] = Score(window_id=window.window_id, outcome="stale")
             except (RingError, ValueError) as err:
-                log.warning("window %d cannot be read: %s", window.window_id, err)
+                # As text: a log record that keeps the error keeps the ring mapped.
+                log.warning("window %d cannot be read: %s", window.window_id, str(err))
                 answers[window.window_id] = Score(window_id=window.window_id, outcome="error")
+            else:
+                shape = view.shape
+                yield window.window_id, view
+
+    def _view(self, window: WindowRef, shape: tuple[int, ...]) -> Clips:
+        view = self._rings.reader(window.ring).window(window.first_seq)
+        if shape and view.shape != shape:
+            raise ValueError(f"its shape is {view.shape}, its companions' is {shape}")
+        return view
 
     def _overwritten(self, windows: Sequence[WindowRef]) -> set[int]:
         """Find the windows that the writer has begun to overwrite by now."""
@@ -196,8 +206,9 @@ class BatchRunner:
         """Bring the windows together; a single one is used where it lies."""
         if len(views) == 1:
             return views[0][None]
-        if self._buffer is None or self._buffer.shape[1:] != views[0].shape:
-            self._buffer = np.empty((self._max_batch, *views[0].shape), np.uint8)
+        n_places = max(len(views), self._max_batch)
+        if self._buffer is None or self._buffer.shape != (n_places, *views[0].shape):
+            self._buffer = np.empty((n_places, *views[0].shape), np.uint8)
         clips = self._buffer[: len(views)]
         for place, view in zip(clips, views, strict=True):
             place[:] = view

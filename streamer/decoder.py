@@ -124,7 +124,7 @@ class Decoder:
         )
 
     def _prepare(self, stream: VideoStream | None) -> SourceInfo:
-        name, limit = self._subject.name, self._opening.max_pixels
+        name = self._subject.name
         if stream is None:
             raise SourceOpenError(
                 "codec", f"{name} holds no video stream; name a source with video"
@@ -134,19 +134,21 @@ class Decoder:
             raise SourceOpenError(
                 "codec", f"{name} holds video that has no decoder here; choose H.264 or H.265"
             )
-        if context.width * context.height > limit:
-            raise SourceOpenError(
-                "rejected",
-                f"{name} has pictures of {context.width}x{context.height}, above "
-                f"capture.max_pixels={limit}; raise the limit or choose a smaller stream",
-            )
-        context.options = {"max_pixels": str(limit)}
+        if context.width * context.height > self._opening.max_pixels:
+            raise SourceOpenError("rejected", self._too_large(context.width, context.height))
+        context.options = {"max_pixels": str(self._opening.max_pixels)}
         # Frame threads would hold pictures back: 123 ms against 44 ms at 25 fps (1c).
         context.thread_type = "SLICE"
         context.thread_count = 1
         is_live = self._subject.is_live
         return SourceInfo(
             context.codec.canonical_name, context.width, context.height, _fps(stream), is_live
+        )
+
+    def _too_large(self, width: int, height: int) -> str:
+        return (
+            f"{self._subject.name} has pictures of {width}x{height}, above capture.max_pixels="
+            f"{self._opening.max_pixels}; raise the limit or choose a smaller stream"
         )
 
     def _is_mute(self, began_at: float) -> bool:
@@ -227,6 +229,9 @@ class Decoder:
             )
 
     def _frame(self, picture: VideoFrame, index: int) -> Frame:
+        if picture.width * picture.height > self._opening.max_pixels:
+            # Uncompressed devices do not pass through a decoder that knows the limit.
+            raise SourceLostError("rejected", self._too_large(picture.width, picture.height))
         decode_s, self._decode_s = self._decode_s, 0.0
         return Frame(
             index=index,

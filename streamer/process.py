@@ -195,24 +195,32 @@ class ChildProcess(Generic[N]):
             ours, theirs = socket.socketpair()
         except OSError as err:
             raise LinkError(f"{self.name} cannot be started: {err.strerror}") from err
-        with theirs:
-            try:
-                self._transport, self._watcher = await asyncio.get_running_loop().subprocess_exec(
-                    lambda: watcher,
-                    sys.executable,
-                    # -P: a file of the current folder must not stand in for a library module.
-                    *("-P", "-m", self._module, "--fd", str(theirs.fileno())),
-                    pass_fds=(theirs.fileno(),),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.STDOUT,
-                    start_new_session=True,
-                    env=child_environment(self._env),
-                )
-            except OSError as err:
-                ours.close()
+        try:
+            with theirs:
+                await self._spawn(watcher, theirs.fileno())
+            self._reader, self._writer = await asyncio.open_unix_connection(sock=ours)
+        except BaseException as err:
+            # Whatever happened, also a cancellation: no half-started child stays.
+            ours.close()
+            if self._transport is not None:
+                self._transport.close()
+            if isinstance(err, OSError):
                 raise LinkError(f"{self.name} cannot be started: {err.strerror}") from err
-        self._reader, self._writer = await asyncio.open_unix_connection(sock=ours)
+            raise
+
+    async def _spawn(self, watcher: _Watcher, fd: int) -> None:
+        self._transport, self._watcher = await asyncio.get_running_loop().subprocess_exec(
+            lambda: watcher,
+            sys.executable,
+            # -P: a file of the current folder must not stand in for a library module.
+            *("-P", "-m", self._module, "--fd", str(fd)),
+            pass_fds=(fd,),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            env=child_environment(self._env),
+        )
 
     @property
     def pid(self) -> int | None:

@@ -28,6 +28,8 @@ _PATH_SECRET = re.compile(
     r"((?:pass\w*?|pwd|psw|user(?:name)?|usr|token)=)([^_&/?;]+)", re.IGNORECASE
 )
 
+_HOST_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")
+
 
 def redact_url(url: str) -> str:
     """Return `url` without user part, query values and password-like path parts; never raises.
@@ -70,9 +72,8 @@ def secrets_of(url: str) -> set[str]:
     """
     _, _, rest = url.partition("://")
     before_query, _, query = rest.partition("?")
-    user_part = before_query.rpartition("@")[0]
     found: set[str] = set()
-    if user_part:
+    for user_part in _user_parts(before_query):
         name, colon, password = user_part.partition(":")
         found |= {user_part, password if colon else name}
         for pair in {user_part, unquote(user_part)}:
@@ -83,6 +84,12 @@ def secrets_of(url: str) -> set[str]:
     }
     found |= {spelling(value) for value in found for spelling in (unquote, _quoted)}
     return {value for value in found if len(value) >= MIN_REMEMBERED}
+
+
+def _user_parts(before_query: str) -> set[str]:
+    """Return what may be the user part: by the letter of the standard, and with a "/" in it."""
+    authority = before_query.partition("/")[0]
+    return {authority.rpartition("@")[0], before_query.rpartition("@")[0]} - {""}
 
 
 def _quoted(value: str) -> str:
@@ -129,9 +136,12 @@ def host_of(url: str) -> tuple[str, int | None]:
         ValueError: the URL has no host, or its port is not a number in 1..65535.
     """
     scheme, _, rest = url.partition("://")
-    authority = re.split(
-        r"[/?#]", rest.rpartition("@")[2] if "@" in rest.partition("?")[0] else rest, maxsplit=1
-    )[0]
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" not in authority and not _HOST_PORT.fullmatch(authority):
+        # An unescaped "/" in the password: the user part ends at the last "@" before the query.
+        after_user = rest.partition("?")[0].rpartition("@")[2]
+        authority = re.split(r"[/#]", after_user, maxsplit=1)[0]
+    authority = authority.rpartition("@")[2]
     parts = urlsplit(f"{scheme}://{authority}")
     if not parts.hostname:
         raise ValueError("no host")

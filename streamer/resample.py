@@ -69,6 +69,7 @@ class Resampler:
         self._gap_s = gap_s
         self._start_s = 0.0
         self._n_filled = 0
+        self._placed_s = 0.0
         self._times: deque[float] = deque(maxlen=_N_INTERVALS + 1)
 
     def reset(self) -> None:
@@ -101,15 +102,18 @@ class Resampler:
             self._times.clear()
             return self._begin(media_s, is_gap=True)
         self._times.append(media_s)
-        return self._place(media_s, before_s)
+        placement = self._place(media_s)
+        if placement.n_new:
+            self._placed_s = media_s
+        return placement
 
     def _begin(self, media_s: float, *, is_gap: bool) -> Placement:
         self._times.append(media_s)
-        self._start_s = media_s
+        self._start_s = self._placed_s = media_s
         self._n_filled = 1
         return Placement(n_held=0, n_new=1, gap=is_gap)
 
-    def _place(self, media_s: float, before_s: float) -> Placement:
+    def _place(self, media_s: float) -> Placement:
         # In units of places; the next open place has the number n_filled.
         now = (media_s - self._start_s) * self._fps
         lateness = now - self._n_filled
@@ -119,11 +123,9 @@ class Resampler:
             self._n_filled += 1
             return Placement(n_held=0, n_new=1)
         last = math.floor(now + 0.5)
-        middle = now - (media_s - before_s) * self._fps / 2
-        # Places before the middle are nearer to the picture before. At least one stays for the new
-        # one:
-        # the last place is within half a place of this frame, and the frame before is more than one
-        # away.
+        middle = now - (media_s - self._placed_s) * self._fps / 2
+        # Places up to the middle are nearer to the picture placed last; the last place, within
+        # half a place of this frame, is always nearer to this one.
         n_held = min(max(math.floor(middle + _TIE) + 1 - self._n_filled, 0), last - self._n_filled)
         n_new = last - self._n_filled + 1 - n_held
         self._n_filled = last + 1

@@ -12,7 +12,6 @@ last 20 s: that takes out network delay and follows a camera's clock that runs w
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -28,7 +27,12 @@ N_BEHIND: Final = 8
 BEHIND_FOR_S: Final = 0.7
 """And so are frames behind it for this long."""
 WRAPS_S: Final = ((1 << 32) / 90_000, (1 << 33) / 90_000)
+MAX_PTS_S: Final = 4e9
+"""Larger values (a date of 2096 in seconds) are nonsense; below, MIN_STEP_S is still resolved."""
+HOLE_S: Final = 86_400.0
+"""Longest step forward in a file that counts as a hole and not as a jump."""
 MIN_STEP_S: Final = 1e-6
+LONG_STEP_S: Final = 10.0
 DEFAULT_STEP_S: Final = 0.04
 
 
@@ -107,7 +111,7 @@ class TimestampMapper:
         """Stamp the next frame.
 
         Args:
-            pts_s: presentation time in the stream's seconds; None or not finite where it has none.
+            pts_s: presentation time in the stream's seconds; None where it has none.
             arrived_at: instant (monotonic seconds) the decoder returned it; never before the
                 previous one's.
 
@@ -115,7 +119,7 @@ class TimestampMapper:
             its stamp.
         """
         media_s, is_jump = None, False
-        if pts_s is not None and math.isfinite(pts_s):
+        if pts_s is not None and abs(pts_s) <= MAX_PTS_S:
             media_s, is_jump = self._place(pts_s, arrived_at)
         captured_at = arrived_at
         if media_s is None:
@@ -176,7 +180,7 @@ class TimestampMapper:
         if self._is_paced:
             return arrived_at - mark.arrived_at + mark.late_s + AHEAD_S
         # In a file a long step forward is a hole, which is for the resampler to report.
-        return 10.0 if is_wrap else math.inf
+        return LONG_STEP_S if is_wrap else HOLE_S
 
     def _is_stuck_behind(self, newest: _Mark, arrived_at: float) -> bool:
         waited_s = arrived_at - newest.arrived_at if self._is_paced else 0.0
@@ -203,7 +207,7 @@ class TimestampMapper:
         media_s = pts_s + self._shift_s
         late_s = 0.0
         if self._newest is not None and self._newest.media_s < media_s:
-            self._step_s = media_s - self._newest.media_s
+            self._step_s = min(media_s - self._newest.media_s, LONG_STEP_S)
         if self._is_paced:
             self._delays.add(arrived_at, media_s)
             late_s = arrived_at - media_s - self._delays.least_s

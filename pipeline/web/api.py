@@ -67,7 +67,7 @@ def create_router(books: Books) -> APIRouter:
     async def metrics(request: Request) -> Response:
         """Return all metrics, as OpenMetrics where the client accepts it."""
         is_openmetrics = "application/openmetrics-text" in request.headers.get("accept", "")
-        text, content_type = books.metrics.exposition(is_openmetrics=is_openmetrics)
+        text, content_type = await books.metrics.scrape(is_openmetrics=is_openmetrics)
         return Response(text, headers={"content-type": content_type})
 
     async def status() -> Response:

@@ -25,7 +25,7 @@ def test_tensorflow_is_always_there() -> None:
 
 def test_an_engine_that_is_not_here_is_refused_in_one_sentence(small_bundle: Bundle) -> None:
     """The message names the key, the value and what works."""
-    config = ModelConfig.model_construct(**{"engine": "abacus"})
+    config = ModelConfig.model_construct(engine="abacus")  # type: ignore[arg-type]
     with pytest.raises(EngineUnavailableError) as refused:
         open_classifier(small_bundle, config)
     message = str(refused.value)

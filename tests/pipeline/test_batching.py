@@ -164,7 +164,7 @@ def test_a_window_that_is_too_old_is_expired_and_never_given_out() -> None:
 
 def test_overload_makes_batches_where_they_raise_throughput() -> None:
     """A displaced window shows that the worker cannot keep up: then the cheapest size is taken."""
-    cost_s = {1: 0.10, 2: 0.19, 4: 0.36}
+    cost_s = {1: 0.10, 2: 0.18, 3: 0.27, 4: 0.32}
     b = batcher(cost_s, max_age_s=10.0)
     for camera in "abcd":
         b.offer(window(camera, 0.0), 0.0)
@@ -178,10 +178,19 @@ def test_overload_makes_batches_where_they_raise_throughput() -> None:
 
 def test_batches_are_made_when_taking_turns_would_let_windows_expire() -> None:
     """Four windows of 0.3 s in turn would take the last beyond one second; together they do not."""
-    b = batcher({1: 0.3, 4: 0.9}, max_age_s=1.0)
+    b = batcher({1: 0.3, 2: 0.55, 3: 0.7, 4: 0.72}, max_age_s=1.0)
     for camera in "abcd":
         b.offer(window(camera, 0.0), 0.2)
     assert len(cameras(b.due(0.2, is_idle=True))) == 4
+
+
+def test_overload_makes_no_batches_where_they_are_no_cheaper() -> None:
+    """On a CPU four windows cost four times one: a batch would only make every answer later."""
+    b = batcher({1: 0.468, 2: 0.936, 4: 1.85}, max_age_s=1.0)
+    for camera in "abcd":
+        b.offer(window(camera, 0.0), 0.2)
+        b.offer(window(camera, 0.1), 0.2)
+    assert len(cameras(b.due(0.2, is_idle=True))) == 1
 
 
 def test_costs_between_and_beyond_measured_sizes_are_estimated() -> None:

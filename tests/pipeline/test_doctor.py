@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,8 @@ from pipeline import doctor
 from pipeline.doctor import Check
 
 
-def only(checks: object) -> Check:
-    (check,) = checks  # type: ignore[misc] # an iterable of one
-    assert isinstance(check, Check)
+def only(checks: Iterable[Check]) -> Check:
+    (check,) = checks
     return check
 
 

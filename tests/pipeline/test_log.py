@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -228,6 +229,20 @@ def test_a_record_that_cannot_be_written_is_named_without_its_message(
     stream.close()
     logging.getLogger("a").info("to %s", URL)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_reader_that_stops_reading_never_stops_the_loop(clock: FakeClock) -> None:
+    """Records are dropped while the pipe is full; the first one after that says how many."""
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb", buffering=0) as reader, os.fdopen(write_end, "w") as writer:
+        configure("info", writer, clock=clock)
+        for n in range(200):
+            clock.tick(1)
+            logging.getLogger("a").info("%s", f"{n} " + "x" * 1000)
+        n_read = len(reader.read(1_000_000).splitlines())
+        logging.getLogger("a").info("here again")
+        assert f"n_lost={200 - n_read}" in reader.read(1_000_000).decode()
+    assert 0 < n_read < 200
 
 
 def test_standard_error_is_found_when_it_is_needed(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.status import StatusBoard
-from pipeline.table import StatusTable, live_view, plain_line, print_summary
+from pipeline.table import StatusTable, Terminal, live_view, plain_line, print_summary
 from streamer.notes import Counters
 from tests.pipeline.factories import event, frame_note, opened, prediction, ready
 
@@ -110,15 +113,41 @@ async def test_on_a_terminal_the_table_is_live_and_leaves_it_clean(board: Status
     assert sys.stderr is before
 
 
-async def test_a_terminal_that_is_gone_does_not_stop_the_pipeline(board: StatusBoard) -> None:
+@pytest.mark.parametrize("is_terminal", [False, True])
+async def test_a_terminal_that_is_gone_does_not_stop_the_pipeline(
+    board: StatusBoard, is_terminal: bool
+) -> None:
     """The table ends, nothing else does."""
 
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    async with StatusTable(board, Console(file=Gone(), force_terminal=False, width=80)) as table:
+    async with StatusTable(board, Terminal(file=Gone(), force_terminal=is_terminal)) as table:
         assert table._timer is None
+    print_summary(board.summary(), Terminal(file=Gone()))
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+async def test_a_terminal_that_is_stopped_does_not_stop_the_pipeline(
+    board: StatusBoard, is_terminal: bool
+) -> None:
+    """Ctrl-S, or a pipe nobody reads: redraws are left out, also at the end."""
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb"), os.fdopen(write_end, "w") as full:
+        terminal = Terminal(file=full, force_terminal=is_terminal)
+        async with asyncio.timeout(5), StatusTable(board, terminal) as table:
+            fill(write_end)
+            table._tick()
+        print_summary(board.summary(), Terminal(file=full))
+
+
+def fill(pipe: int) -> None:
+    os.set_blocking(pipe, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(pipe, b"x" * 4096)
+    os.set_blocking(pipe, True)
 
 
 def test_the_summary_has_totals_events_and_latency_by_stage(board: StatusBoard) -> None:

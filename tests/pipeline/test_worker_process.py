@@ -169,6 +169,18 @@ def test_a_ring_that_is_not_there_is_an_error_of_its_window(runner: BatchRunner)
         assert outcomes(runner.run(batch)) == ["error", "ok"]
 
 
+def test_a_window_of_another_size_does_not_cost_its_companions(runner: BatchRunner) -> None:
+    """Neither does a batch that is larger than was announced."""
+    with (
+        filled_ring("a", [1] * 4) as (spec, _),
+        filled_ring("b", [1] * 4, size_px=16) as (large, _),
+    ):
+        windows = infer(spec, 0).windows + infer(large, 0).windows
+        assert outcomes(runner.run(Infer(batch_id=1, windows=windows))) == ["ok", "error"]
+    with filled_ring("a", [1] * 10) as (spec, _):
+        assert outcomes(runner.run(infer(spec, *range(6)))) == ["ok"] * 6
+
+
 def test_rings_of_cameras_that_are_gone_are_unmapped() -> None:
     """A removed ring is let go at the latest when the next one is mapped."""
     rings = Rings()
@@ -187,6 +199,7 @@ def test_rings_of_cameras_that_are_gone_are_unmapped() -> None:
 def link() -> Iterator[tuple[ParentLink[ToWorker], SimpleNamespace]]:
     """A child's link, and the parent's end of it."""
     ours, theirs = socket.socketpair()
+    ours.settimeout(10)
     framer: Framer[FromWorker] = Framer(FromWorker)
 
     def receive() -> FromWorker:

@@ -136,6 +136,39 @@ async def test_output_becomes_bounded_redacted_escaped_log_lines(
     assert lines[-1] == "suppressed 80 lines"
 
 
+async def test_a_child_that_prints_without_end_neither_floods_nor_slows_the_loop(
+    child: Child, caplog: pytest.LogCaptureFixture
+) -> None:
+    """10 MB at once: it is made to wait, the loop turns freely, the kill works, few lines."""
+    caplog.set_level(logging.DEBUG, "child:test:one")
+    await states(child, 1)
+    child.send(OpenOrder(camera="print=200000"))
+    loop, slowest = asyncio.get_running_loop(), 0.0
+    until = loop.time() + 1.5
+    while (now := loop.time()) < until:
+        await asyncio.sleep(0.01)
+        slowest = max(slowest, loop.time() - now - 0.01)
+    assert slowest < 0.1
+    assert child.exit_code is None
+    await child.kill()
+    assert len([r for r in caplog.records if r.name == "child:test:one"]) <= 3 * 21
+
+
+async def test_a_start_that_fails_or_is_cancelled_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No interpreter: one sentence. Cancelled half-way: no process, socket or thread stays."""
+    made = Child("tests.streamer.child", "test:cancel", StateNote | Heartbeat, SystemClock())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await made.start()
+    await made.kill()
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    made = Child("tests.streamer.child", "test:none", StateNote | Heartbeat, SystemClock())
+    with pytest.raises(LinkError, match="test:none cannot be started: No such file"):
+        await made.start()
+
+
 async def test_the_child_inherits_neither_secrets_nor_the_current_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,12 +6,15 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamer.config import ReconnectConfig
 from streamer.errors import LossKind
 from streamer.reconnect import Backoff
+
+# A busy machine is no failure of the code under test.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 DAY_S = 86_400.0
 KINDS: list[LossKind] = [
@@ -31,6 +34,7 @@ def backoff(seed: int = 0, config: ReconnectConfig | None = None) -> Backoff:
     return Backoff(config or ReconnectConfig(), random.Random(seed))
 
 
+@UNHURRIED
 @given(
     seed=st.integers(0, 2**32),
     initial_s=st.floats(0.01, 60),

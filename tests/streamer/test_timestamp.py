@@ -8,10 +8,13 @@ import random
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamer.timestamp import Stamp, TimestampMapper
+
+# A busy machine is no failure of the code under test.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 START_AT = 5_000.0
 TICK = 1 / 90_000
@@ -248,6 +251,7 @@ def test_a_pause_of_the_stream_is_time_like_any_other() -> None:
     assert stamps[50].media_s - stamps[49].media_s == pytest.approx(30.04)
 
 
+@UNHURRIED
 @given(
     fps=st.sampled_from([1.0, 5.0, 10.0, 25.0, 30.0]),
     seed=st.integers(0, 10_000),
@@ -271,6 +275,7 @@ def test_any_honest_camera_is_stamped_without_a_jump(
     assert max(errors_s(frames, stamps)) <= jitter_s + 1e-6
 
 
+@UNHURRIED
 @given(
     values=st.lists(
         st.tuples(
@@ -288,10 +293,10 @@ def test_no_input_breaks_the_invariants(
     frames: Frames = [(pts, at) for (pts, _), at in zip(values, elapsed, strict=False)]
     stamps = stamp(frames, is_paced=is_paced)
     assert all(math.isfinite(s.media_s) for s in stamps)
-    if all(abs(s.media_s) < 1e9 for s in stamps):
-        check(frames, stamps)
+    check(frames, stamps)
 
 
+@UNHURRIED
 @given(
     jumps=st.lists(st.sampled_from([10.0, -10.0, 100.0, -100.0, 23_860.9]), min_size=1, max_size=5),
     seed=st.integers(0, 1000),

@@ -58,8 +58,9 @@ def test_a_picture_above_the_limit_is_refused() -> None:
     config = WebcamSource(device="color=size=1280x720")
     capture = CaptureConfig(max_pixels=640 * 480)
     source = Webcam(config, capture, SystemClock(), threading.Event(), format_name="lavfi")
-    with pytest.raises(SourceOpenError, match="1280x720") as raised:
-        source.open()
+    source.open()
+    with pytest.raises(SourceLostError, match="1280x720") as raised:
+        next(source.frames())
     source.close()
     assert raised.value.kind == "rejected"
 
