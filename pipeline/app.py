@@ -158,7 +158,7 @@ class Pipeline:
             self._deadline.reschedule(asyncio.get_running_loop().time() + self.config.drain_s)
 
     def listen(self, on_prediction: Callable[[Prediction], None]) -> None:
-        """Have `on_prediction` called with every prediction, in the event loop; it must not block."""
+        """Have `on_prediction` called with every prediction; it must not block."""
         self._observer.listen(on_prediction)
 
     def pids(self) -> dict[str, int]:

@@ -23,13 +23,15 @@ from pipeline.config import PipelineConfig
 from pipeline.errors import ConfigError
 from pipeline.log import configure
 from pipeline.report import StageSummary
+from pipeline.status import StatusBoard
 from streamer.clock import SystemClock
 
 _EVERY_S = 1.0
 _WARM_UP_S = 180.0
+_SETTLE_S = 2.0
 _MIB = 1 << 20
 
-Condition = Callable[[], object]
+Condition = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,19 +170,16 @@ def bench_pipeline(config: PipelineConfig, *, seconds: float, json_path: Path | 
     return cost.to_markdown()
 
 
-async def _measure(config: PipelineConfig, seconds: float) -> PipelineCost:
+async def _measure(config: PipelineConfig, seconds: float, factory: str = "") -> PipelineCost:
     clock = SystemClock()
     started_at = clock.now()
-    pipeline = Pipeline(config, clock, [])
+    pipeline = Pipeline(config, clock, [], factory)
     status = pipeline.status
     run = asyncio.get_running_loop().create_task(pipeline.run(), name="pipeline")
     try:
-        cameras = status.cameras
-        frames_at = await _until(
-            run, clock, lambda: cameras and all(c.tally.total.used for c in cameras.values())
-        )
+        frames_at = await _until(run, clock, lambda: _all_deliver(status))
         ready_at = await _until(run, clock, lambda: status.worker.state == "ready")
-        await clock.sleep(2.0)
+        await clock.sleep(_SETTLE_S)
         meter, before, began_at = _Meter(pipeline), status.summary(), clock.now()
         decode_before = pipeline.decode_cpu_s()
         while clock.now() - began_at < seconds and not run.done():
@@ -212,6 +211,11 @@ async def _measure(config: PipelineConfig, seconds: float) -> PipelineCost:
         windows=after.windows,
         inferred=after.inferred,
     )
+
+
+def _all_deliver(status: StatusBoard) -> bool:
+    cameras = status.cameras.values()
+    return bool(cameras) and all(camera.tally.total.used for camera in cameras)
 
 
 async def _until(run: asyncio.Task[None], clock: SystemClock, condition: Condition) -> float:

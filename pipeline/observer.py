@@ -49,7 +49,7 @@ class Observer:
         self._listeners: list[Callable[[Prediction], None]] = []
 
     def listen(self, on_prediction: Callable[[Prediction], None]) -> None:
-        """Have `on_prediction` called with every prediction, in the event loop; it must not block."""
+        """Have `on_prediction` called with every prediction; it must not block."""
         self._listeners.append(on_prediction)
 
     # ---- camera

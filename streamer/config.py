@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     SerializationInfo,
+    model_validator,
 )
 from pydantic_core import core_schema
 
@@ -147,6 +148,13 @@ class WebcamSource(Strict):
     """Pixels to ask for."""
     fps: float | None = Field(None, gt=0, le=240)
     """Frames per second to ask for."""
+
+    @model_validator(mode="after")
+    def _size_is_whole(self) -> Self:
+        # Drivers are asked for a size, never for one side of it.
+        if (self.width is None) != (self.height is None):
+            raise ValueError("width and height belong together; give both or neither")
+        return self
 
 
 class SyntheticSource(Strict):

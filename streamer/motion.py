@@ -142,7 +142,6 @@ class MotionGate:
         """Return non-zero where the picture differs from the background, which learns from it."""
         gain = _gain(luma, self._reference)
         if is_lightning or not 1 / MAX_GAIN < gain < MAX_GAIN:
-            self._n_learned = 0
             return self._learn(luma, rate=1.0)
         # While little is known every picture weighs the same; later old pictures fade with
         # HISTORY_S.

@@ -33,6 +33,9 @@ MAX_UNSENT_BYTES = 4 << 20
 MAX_LINE_CHARS = 4096
 MAX_LINES_PER_S = 20
 MAX_OUTPUT_BYTES_PER_S = 1 << 18
+# Between the end of its link and its exit a child may still write its last words.
+EXIT_GRACE_S = 0.5
+LAST_WORDS_S = 0.2
 
 _ROOT = Path(__file__).resolve().parents[1]
 # What a child may need to find its libraries and its accelerator. Everything else, and every value
@@ -181,6 +184,8 @@ class ChildProcess(Generic[N]):
         self._transport: asyncio.SubprocessTransport | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._pidfd = -1
+        self._has_link_ended = False
         self.last_heard_at = 0.0
 
     async def start(self) -> None:
@@ -204,6 +209,7 @@ class ChildProcess(Generic[N]):
             ours.close()
             if self._transport is not None:
                 self._transport.close()
+            self._close_pidfd()
             if isinstance(err, OSError):
                 raise LinkError(f"{self.name} cannot be started: {err.strerror}") from err
             raise
@@ -221,6 +227,8 @@ class ChildProcess(Generic[N]):
             start_new_session=True,
             env=child_environment(self._env),
         )
+        if hasattr(os, "pidfd_open"):
+            self._pidfd = os.pidfd_open(self._transport.get_pid())
 
     @property
     def pid(self) -> int | None:
@@ -267,8 +275,9 @@ class ChildProcess(Generic[N]):
             try:
                 data = await self._reader.read(READ_BYTES)
             except OSError:
-                return []
+                data = b""
             if not data:
+                self._has_link_ended = True
                 return []
             self.last_heard_at = self._clock.now()
             notes = self._framer.feed(data)
@@ -295,9 +304,7 @@ class ChildProcess(Generic[N]):
         if self._watcher is None:
             return
         self.send(Stop())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                await self._watcher.exited.wait()
+        await _wait(self._watcher.exited, grace_s)
         await self.kill()
 
     async def kill(self) -> None:
@@ -305,17 +312,34 @@ class ChildProcess(Generic[N]):
         if self._transport is None or self._watcher is None:
             return
         try:
-            with contextlib.suppress(ProcessLookupError):
-                self._transport.kill()
+            if self._has_link_ended:
+                # It is ending by itself: its own exit code tells more than our signal would.
+                await _wait(self._watcher.exited, EXIT_GRACE_S)
+            self._signal()
             await self._watcher.exited.wait()
             # Its last words, often a traceback; a grandchild may hold the pipe open, so bounded.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    await self._watcher.output_ended.wait()
+            await _wait(self._watcher.output_ended, LAST_WORDS_S)
         finally:
             self._transport.close()
+            self._close_pidfd()
             if self._writer is not None:
                 self._writer.close()
+
+    def _signal(self) -> None:
+        """Send SIGKILL, but never reap: the exit code belongs to the event loop's watcher.
+
+        `Popen.kill` polls first; when it wins that race, the watcher reports code 255 for everything.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            if self._pidfd >= 0:
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            elif self._transport is not None and self.exit_code is None:
+                self._transport.kill()
+
+    def _close_pidfd(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -328,6 +352,13 @@ class ChildProcess(Generic[N]):
         trace: TracebackType | None,
     ) -> None:
         await self.kill()
+
+
+async def _wait(event: asyncio.Event, limit_s: float) -> None:
+    """Wait for an event, but not longer than a limit."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await event.wait()
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Events as JSON lines on standard output, for pipes and scripts.
 
-In: events. Out: one JSON object a line, flushed at once. Invariant: nothing else is ever written there.
+In: events. Out: one JSON object a line, flushed at once. Invariant: nothing else is ever written
+there.
 """
 
 from __future__ import annotations

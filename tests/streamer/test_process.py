@@ -89,6 +89,21 @@ async def test_notes_end_when_the_child_dies(child: Child) -> None:
     assert child.exit_text == "exited with code 70"
 
 
+@pytest.mark.parametrize("turn", range(10))
+async def test_the_cause_of_an_exit_is_never_lost(child: Child, turn: int) -> None:
+    """Killing a child that is just dying must not hide why it died (nor reap it twice)."""
+    await states(child, 1)
+    if turn % 2:
+        child.send(OpenOrder(camera="exit=70"))
+    else:
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGSEGV)
+    while await child.receive():
+        pass
+    await child.kill()
+    assert child.exit_code == (70 if turn % 2 else -signal.SIGSEGV)
+
+
 async def test_a_stopped_child_is_killed_and_reaped(child: Child) -> None:
     """SIGSTOP cannot prevent the kill; no zombie stays; kill twice is fine."""
     await states(child, 1)

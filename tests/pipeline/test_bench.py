@@ -1,0 +1,61 @@
+"""Claims about pipeline.bench: it measures a real run and says so in JSON and Markdown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.bench import PipelineCost, ProcessCost, _measure
+from pipeline.errors import ConfigError
+from pipeline.report import StageSummary
+from tests.product import READER, camera_config, config_of
+
+SCENE = {"kind": "synthetic", "name": "street", "width": 160, "height": 120}
+
+
+async def test_a_short_run_has_all_figures() -> None:
+    """CPU and memory of each process, and shares that add up."""
+    config = config_of(camera_config("c", SCENE))
+    cost = await _measure(config, 3.0, READER)
+    assert {p.name for p in cost.processes} == {"control", "capture:c", "worker"}
+    assert all(p.pss_mib > 1 for p in cost.processes)
+    assert 20 < cost.fps_in < 30
+    assert 0 < cost.overhead_share < 1
+    assert cost.decode_share == 0, "rendered pictures are not decoded"
+    assert cost.windows_hz > 1
+    assert 0 < cost.start_to_frames_s <= cost.start_to_ready_s + 5
+
+
+async def test_a_source_that_ends_too_early_is_a_sentence() -> None:
+    """There is nothing to measure."""
+    config = config_of(camera_config("c", "no-such.mp4"))
+    with pytest.raises(ConfigError, match="--loop"):
+        await _measure(config, 3.0, READER)
+
+
+def test_the_report_is_json_and_markdown() -> None:
+    """Both name every process and stage."""
+    cost = PipelineCost(
+        machine="2 cores",
+        n_cameras=1,
+        seconds=10.0,
+        fps_in=25.0,
+        windows_hz=1.2,
+        overhead_share=0.03,
+        decode_share=0.02,
+        processes=[ProcessCost("control", 0.01, 60.0, 61.0)],
+        stages=[StageSummary(stage="infer", n=9, p50_s=0.1, p95_s=0.2, p99_s=0.3)],
+        start_to_frames_s=1.0,
+        start_to_ready_s=9.0,
+        dropped={},
+        windows={"submitted": 12},
+        inferred={"ok": 12},
+    )
+    values = json.loads(cost.to_json())
+    assert values["processes"][0]["pss_mib"] == 60.0
+    assert values["stages"][0]["p95_s"] == 0.2
+    text = cost.to_markdown()
+    assert "| control | 0.010 | 60 MiB | 61 MiB |" in text
+    assert "| infer | 100.0 ms | 200.0 ms | 300.0 ms |" in text
+    assert "3.0% of one core" in text
