@@ -138,8 +138,8 @@ def _check_memory(needed: int, n_cameras: int) -> None:
     if needed > _MEMORY_SHARE * available:
         raise ConfigError(
             f"shared memory for {n_cameras} cameras cannot be had: {needed / 1e6:.0f} MB are "
-            f"needed, {available / 1e6:.0f} MB of memory are available and half of them may be used; "
-            "lower analysis.ring_slots or run fewer cameras"
+            f"needed, half of the available {available / 1e6:.0f} MB may be used; lower "
+            "analysis.ring_slots or run fewer cameras"
         )
 
 
