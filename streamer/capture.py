@@ -173,7 +173,7 @@ class Capture:
                 await child.kill()
 
     def _forgive(self, seconds: float) -> None:
-        """The machine slept or this process was stopped: nobody else is to blame for the silence."""
+        """The machine slept or this process was stopped: no child is to blame for that."""
         if self._child is not None:
             self._child.last_heard_at += seconds
         for connection in self._connections.values():

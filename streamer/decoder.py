@@ -8,6 +8,7 @@ delivers.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -202,7 +203,7 @@ class Decoder:
 
     def _decode(self, packet: Packet[Any]) -> list[VideoFrame]:
         self._statistics.bytes += packet.size
-        began_at = self._clock.now()
+        began_at, cpu_began_s = self._clock.now(), time.thread_time()
         try:
             return packet.decode()
         except EOFError:
@@ -213,6 +214,8 @@ class Decoder:
             return []
         finally:
             self._decode_s += self._clock.now() - began_at
+            # The CPU of this thread is all of it: `_prepare` asks for no other.
+            self._statistics.decode_cpu_s += time.thread_time() - cpu_began_s
 
     def _watch(self, silence_s: float, *, has_packets: bool) -> None:
         # libav's read time-out is half the stall limit, see `Opening.read_s`.

@@ -228,7 +228,8 @@ class ChildProcess(Generic[N]):
             env=child_environment(self._env),
         )
         if hasattr(os, "pidfd_open"):
-            self._pidfd = os.pidfd_open(self._transport.get_pid())
+            with contextlib.suppress(OSError):  # it has ended already
+                self._pidfd = os.pidfd_open(self._transport.get_pid())
 
     @property
     def pid(self) -> int | None:
@@ -328,7 +329,7 @@ class ChildProcess(Generic[N]):
     def _signal(self) -> None:
         """Send SIGKILL, but never reap: the exit code belongs to the event loop's watcher.
 
-        `Popen.kill` polls first; when it wins that race, the watcher reports code 255 for everything.
+        `Popen.kill` polls first; when it wins that race, the watcher can only report code 255.
         """
         with contextlib.suppress(ProcessLookupError):
             if self._pidfd >= 0:

@@ -75,6 +75,7 @@ class _Tally:
     duplicates: int = 0
     decode_errors: int = 0
     bytes: int = 0
+    decode_cpu_s: float = 0.0
     dropped: Counter[str] = field(default_factory=Counter)
 
 
@@ -155,6 +156,7 @@ class Reader:
             decode_errors=tally.decode_errors + (current.decode_errors if current else 0),
             duplicates=tally.duplicates,
             bytes=tally.bytes + (current.bytes if current else 0),
+            decode_cpu_s=tally.decode_cpu_s + (current.decode_cpu_s if current else 0.0),
         )
 
     # ---- the thread
@@ -240,6 +242,7 @@ class Reader:
         self._source = None
         self.tally.decode_errors += statistics.decode_errors
         self.tally.bytes += statistics.bytes
+        self.tally.decode_cpu_s += statistics.decode_cpu_s
 
     def begin_run(self) -> int:
         """Return the number of a new unbroken run."""

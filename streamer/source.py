@@ -43,10 +43,12 @@ class SourceStatistics:
     Attributes:
         decode_errors: packets or pictures the decoder refused.
         bytes: compressed bytes read.
+        decode_cpu_s: CPU seconds of the decoder.
     """
 
     decode_errors: int = 0
     bytes: int = 0
+    decode_cpu_s: float = 0.0
 
 
 class Source(Protocol):

@@ -10,8 +10,8 @@ import asyncio
 import os
 import signal
 import socket
-from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.app import Pipeline
@@ -136,15 +136,13 @@ async def test_a_stop_that_cannot_drain_is_cut_off() -> None:
         worker = product.pipeline.pids()["worker"]
         os.kill(worker, signal.SIGSTOP)
         n_told = len(product.predictions)
-        await product.until(
-            lambda: product.camera("c").windows["submitted"] > n_told + 2
-        )
+        await product.until(lambda: product.camera("c").windows["submitted"] > n_told + 2)
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         product.pipeline.stop()
         await asyncio.wait_for(asyncio.shield(product.task), 8)
         assert loop.time() - began_at < 5
-        assert not Path(f"/proc/{worker}").exists()
+        assert not psutil.pid_exists(worker)
     product.assert_conserved()
 
 

@@ -1,4 +1,4 @@
-"""Claims about pipeline.camera: notes in, windows and signals out, fast sources wait, the end is clean."""
+"""Claims about pipeline.camera: notes in, windows and signals out, fast ones wait."""
 
 from __future__ import annotations
 

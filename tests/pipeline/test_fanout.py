@@ -1,4 +1,4 @@
-"""Claims about pipeline.fanout: signals become events, every sink gets each, none delays another."""
+"""Claims about pipeline.fanout: signals become events, sinks are independent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about pipeline.mailbox: bounded, newest-wins, ends with its last sender, loses nothing uncounted."""
+"""Claims about pipeline.mailbox: bounded, newest-wins, ends with its last sender."""
 
 from __future__ import annotations
 

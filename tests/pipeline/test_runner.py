@@ -1,4 +1,4 @@
-"""Claims about pipeline.runner: exit codes, JSON on stdout alone, a sentence for unusable sources."""
+"""Claims about pipeline.runner: exit codes, JSON on stdout, a sentence when unusable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about pipeline.supervise: our bugs restart a stage a few times, operators' mistakes do not."""
+"""Claims about pipeline.supervise: our bugs restart a stage, operators' mistakes do not."""
 
 from __future__ import annotations
 

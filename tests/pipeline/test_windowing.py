@@ -1,4 +1,4 @@
-"""Claims about pipeline.windowing: every hop, never over a run, gated with the lead-up, all accounted."""
+"""Claims about pipeline.windowing: every hop, never over a run, gated with lead-up."""
 
 from __future__ import annotations
 

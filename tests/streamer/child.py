@@ -21,6 +21,10 @@ def obey(order: str) -> None:
         time.sleep(3600)
     if kind == "stuck":
         ctypes.PyDLL(None).sleep(3600)  # keeps the interpreter lock: no other thread runs
+    if kind == "leave":
+        os.close(int(sys.argv[2]))
+        time.sleep(0.1)
+        os._exit(int(value))
     if kind == "print":
         for n in range(int(value)):
             sys.stderr.write(f"line {n} rtsp://admin:hunter2secret@cam/1 \x1b[31m\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +13,10 @@ from streamer.frame import Frame
 from streamer.source import SourceInfo, SourceStatistics
 
 
-def picture_frame(index: int, fps: float = 10.0, at: float = 1000.0, **changes: object) -> Frame:
+def picture_frame(index: int, fps: float = 10.0, at: float = 1000.0, **changes: Any) -> Frame:
     """Return a uniform 64x48 picture whose brightness is its index."""
     pixels = np.full((48, 64, 3), index % 256, np.uint8)
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "index": index,
         "pts_s": index / fps,
         "arrived_at": at + index / fps,
@@ -24,7 +25,7 @@ def picture_frame(index: int, fps: float = 10.0, at: float = 1000.0, **changes: 
         "picture": lambda: pixels,
         "is_keyframe": index == 0,
     }
-    return Frame(**(values | changes))  # type: ignore[arg-type]
+    return Frame(**(values | changes))
 
 
 @dataclass

@@ -1,6 +1,4 @@
-"""Claims about streamer.capture with a real child process: notes come, a killed process is replaced,
-the end is clean.
-"""
+"""Claims about streamer.capture with a real child process: notes come, the end is clean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about streamer.capture_process: it follows orders, beats, and never outlives its parent."""
+"""Claims about streamer.capture_process: it follows orders and never outlives its parent."""
 
 from __future__ import annotations
 

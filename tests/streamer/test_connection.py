@@ -1,4 +1,4 @@
-"""Claims about streamer.connection: when a camera is opened, what state it is in, when it is stuck."""
+"""Claims about streamer.connection: when a camera is opened, its state, when stuck."""
 
 from __future__ import annotations
 

@@ -91,10 +91,10 @@ async def test_notes_end_when_the_child_dies(child: Child) -> None:
 
 @pytest.mark.parametrize("turn", range(10))
 async def test_the_cause_of_an_exit_is_never_lost(child: Child, turn: int) -> None:
-    """Killing a child that is just dying must not hide why it died (nor reap it twice)."""
+    """Killing a child that is just dying, or has left its link, must not hide why it ended."""
     await states(child, 1)
     if turn % 2:
-        child.send(OpenOrder(camera="exit=70"))
+        child.send(OpenOrder(camera="leave=70"))
     else:
         assert child.pid is not None
         os.kill(child.pid, signal.SIGSEGV)
@@ -164,7 +164,10 @@ async def test_a_child_that_prints_without_end_neither_floods_nor_slows_the_loop
         await asyncio.sleep(0.01)
         slowest = max(slowest, loop.time() - now - 0.01)
     assert slowest < 0.1
-    assert child.exit_code is None
+    child.send(CloseCamera(camera="1"))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await states(child, 1)
     await child.kill()
     assert len([r for r in caplog.records if r.name == "child:test:one"]) <= 3 * 21
 

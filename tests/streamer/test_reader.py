@@ -1,11 +1,10 @@
-"""Claims about streamer.reader: every decoded frame is placed or dropped for a reason, runs are kept
-apart, losses are told, a fast source waits.
-"""
+"""Claims about streamer.reader: each frame is placed or dropped for a reason, runs stay apart."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -68,8 +67,8 @@ class Bench:
         return [note for note in self.notes if isinstance(note, FrameNote)]
 
 
-def pictures(n: int, first: int = 0, **changes: object) -> list[Frame]:
-    return [picture_frame(first + i, is_keyframe=i == 0, **changes) for i in range(n)]  # type: ignore[arg-type]
+def pictures(n: int, first: int = 0, **changes: Any) -> list[Frame]:
+    return [picture_frame(first + i, is_keyframe=i == 0, **changes) for i in range(n)]
 
 
 def assert_conserved(bench: Bench) -> None:
@@ -169,9 +168,7 @@ def test_a_lost_camera_is_told_and_opened_again_on_order_with_a_new_run(
 ) -> None:
     """The reader itself never retries; the counters go on."""
     lost = SourceLostError("timeout", "no data from rtsp://user:secret@cam.test/x")
-    bench = Bench(
-        ring, clock, [*pictures(5), lost], [*pictures(5, first=100), lost], source=LIVE
-    )
+    bench = Bench(ring, clock, [*pictures(5), lost], [*pictures(5, first=100), lost], source=LIVE)
     bench.run()
     losses = [note for note in bench.notes if isinstance(note, Lost)]
     assert [loss.kind for loss in losses] == ["timeout", "timeout"]

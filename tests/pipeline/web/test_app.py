@@ -149,7 +149,7 @@ async def test_cancelling_gives_port_and_connections_back() -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert await reader.read() == b""
+    assert await asyncio.wait_for(reader.read(), 2) == b""
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
