@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self, TextIO, cast
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -122,14 +123,16 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
 
 def live_view(status: Status) -> RenderableType:
     """Return the worker's line above a table with a row a camera."""
-    table = Table(expand=True, pad_edge=False)
-    for heading in ("camera", "state", "fps in/an", "windows", "top scores", "events"):
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in ("camera", "state", "fps in/\nanalysed"):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis")
+    for heading in ("windows", "top scores", "events", "dropped"):
         table.add_column(heading, overflow="fold")
-    table.add_column("capture\N{RIGHTWARDS ARROW}score p50/p95", justify="right")
-    table.add_column("dropped", overflow="fold")
+    table.add_column("capture\N{RIGHTWARDS ARROW}\nscore\np50/p95", justify="right", no_wrap=True)
     for camera in status.cameras:
         table.add_row(*_row(camera))
-    return Group(_text(_worker_line(status.worker), "bold"), table)
+    details = [_text(f"{c.id}: {c.detail}", _style(c)) for c in status.cameras if c.detail]
+    return Group(_text(_worker_line(status.worker), "bold"), table, *details)
 
 
 def plain_line(status: Status) -> str:
@@ -144,13 +147,13 @@ def plain_line(status: Status) -> str:
 
 def summary_view(summary: Summary) -> RenderableType:
     """Return totals, a row a camera and a row a stage."""
-    totals = Table(title=f"Summary of {summary.duration_s:.1f} s", title_justify="left")
+    totals = _table(f"Summary of {summary.duration_s:.1f} s")
     for heading in ("camera", "end", "frames", "used", "dropped", "windows", "events"):
         totals.add_column(heading, overflow="fold")
     for camera in summary.cameras:
         totals.add_row(
             _text(camera.id),
-            _state(camera),
+            _text(f"{camera.state}: {camera.detail}" if camera.detail else camera.state),
             str(camera.frames_decoded),
             str(camera.frames_used),
             _counts(camera.frames_dropped),
@@ -167,7 +170,7 @@ def summary_view(summary: Summary) -> RenderableType:
         _counts(summary.windows),
         _counts(summary.events),
     )
-    stages = Table(title="Latency by stage (ms)", title_justify="left")
+    stages = _table("Latency by stage (ms)")
     stages.add_column("stage")
     for heading in ("n", "p50", "p95", "p99"):
         stages.add_column(heading, justify="right")
@@ -178,18 +181,22 @@ def summary_view(summary: Summary) -> RenderableType:
     return Group(totals, inferred, stages) if summary.stages else Group(totals, inferred)
 
 
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+
+
 def _row(camera: CameraReport) -> Iterable[RenderableType]:
-    scores = " ".join(f"{top.label} {top.score:.2f}" for top in camera.top_scores)
-    events = ", ".join(f"{event.label} {event.score:.2f}" for event in camera.active_events)
+    scores = " ".join(f"{top.label}={top.score:.2f}" for top in camera.top_scores)
+    events = " ".join(f"{event.label}={event.score:.2f}" for event in camera.active_events)
     return (
         _text(camera.id),
-        _state(camera),
+        _text(camera.state, _style(camera)),
         f"{camera.fps_in:.1f}/{camera.fps_analysed:.1f}",
         _counts(camera.windows),
         _text(scores),
         _text(f"{events} ({camera.n_events})" if events else f"({camera.n_events})"),
-        _pair(camera.latency_p50_s, camera.latency_p95_s),
         _counts(camera.frames_dropped),
+        _pair(camera.latency_p50_s, camera.latency_p95_s),
     )
 
 
@@ -206,13 +213,12 @@ def _worker_line(worker: WorkerReport) -> str:
     return f"{told}, {worker.detail}" if worker.detail else told
 
 
-def _state(camera: CameraReport) -> Text:
-    told = f"{camera.state}: {camera.detail}" if camera.detail else camera.state
-    return _text(told, _STYLES.get(camera.state, "red"))
+def _style(camera: CameraReport) -> str:
+    return _STYLES.get(camera.state, "red")
 
 
 def _counts(counts: Mapping[str, int]) -> Text:
-    return _text(" ".join(f"{name} {n}" for name, n in sorted(counts.items()) if n))
+    return _text(" ".join(f"{name}={n}" for name, n in sorted(counts.items()) if n))
 
 
 def _pair(p50_s: float | None, p95_s: float | None) -> str:

@@ -46,6 +46,9 @@ _PASSED_ON = re.compile(
 )
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _LEVEL = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
+# TensorFlow reports at every start, whatever it is told, that there is no GPU; what really fails
+# comes as an exception, or as a line with F (fatal).
+_ABSL_CHATTER = re.compile(r"[IWE]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl")
 
 
 class LineLog:
@@ -89,11 +92,13 @@ class LineLog:
         self._n_lines += 1
         text = clean(line.rstrip(b"\r"))
         level = _LEVEL.match(text)
-        self._logger.log(
-            logging.getLevelNamesMapping()[level.group(1)] if level else logging.INFO,
-            "%s",
-            text[level.end() :] if level else text,
-        )
+        if _ABSL_CHATTER.match(text):
+            self._logger.debug("%s", text)
+        elif level:
+            number = logging.getLevelNamesMapping()[level.group(1)]
+            self._logger.log(number, "%s", text[level.end() :])
+        else:
+            self._logger.info("%s", text)
 
     def _tell_suppressed(self) -> None:
         if self._n_suppressed:

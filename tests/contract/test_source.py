@@ -361,6 +361,32 @@ def test_a_change_of_size_goes_on_in_place(bench: Bench) -> None:
     assert sizes[0] == (320, 240)
 
 
+def test_a_picture_is_delivered_before_the_second_one_after_it_is_sent(bench: Bench) -> None:
+    """The parser holds one picture back; frame threads would hold three (1c: 44 against 123 ms)."""
+    camera = bench.camera(fps=5.0)
+    source, _ = bench.source(camera.url)
+    source.open()
+    frames = [frame for _, frame in zip(range(12), source.frames(), strict=False)]
+    delays = []
+    for frame in frames[4:]:
+        code = read_code(frame.picture())
+        sent_at = max(sent.sent_at for sent in camera.ledger.frames if sent.counter == code)
+        delays.append((frame.arrived_at - sent_at) * camera.script.fps)
+    assert float(np.median(delays)) < 1.5
+
+
+def test_closing_ends_the_session_on_the_camera(bench: Bench) -> None:
+    """A4: cameras allow few sessions, and one that is only forgotten blocks the next open."""
+    camera = bench.camera(CameraOptions(max_sessions=1, session_expiry_s=60.0))
+    for _ in range(2):
+        source, _ = bench.source(camera.url)
+        source.open()
+        next(iter(source.frames()))
+        source.close()
+    endings = [session.ending for session in camera.ledger.sessions]
+    assert endings == ["teardown", "teardown"]
+
+
 def test_hevc_is_read_as_h264_is(bench: Bench) -> None:
     """Half of the cameras sold today."""
     camera = bench.camera(CameraOptions(codec="hevc"))

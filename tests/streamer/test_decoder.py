@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,19 @@ def test_packets_and_pictures_are_counted(tmp_path: Path) -> None:
     assert n_frames == 10
     assert 0 < statistics.bytes < clip.stat().st_size
     assert statistics.decode_errors == 0
+
+
+def test_decoding_is_paid_by_this_thread_alone(tmp_path: Path) -> None:
+    """The CPU time that is told is all there is: libav decodes in no thread of its own."""
+    statistics = SourceStatistics()
+    decoder = Decoder(opening(write_clip(tmp_path / "clip.mkv", 100)), FakeClock(), statistics)
+    decoder.open()
+    process_s, thread_s = time.process_time(), time.thread_time()
+    assert sum(1 for _ in decoder.frames()) == 100
+    process_s, thread_s = time.process_time() - process_s, time.thread_time() - thread_s
+    decoder.close()
+    assert 0 < statistics.decode_cpu_s <= thread_s
+    assert process_s - thread_s < 0.5 * statistics.decode_cpu_s
 
 
 def test_frames_are_counted_on_from_a_given_index(tmp_path: Path) -> None:

@@ -322,6 +322,18 @@ def test_the_line_log_counts_per_second_and_reads_levels(caplog: pytest.LogCaptu
     assert got[20:] == [("WARNING", "suppressed 12 lines"), ("INFO", "again"), ("INFO", "rest")]
 
 
+def test_what_tensorflow_says_at_every_start_is_for_debugging_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Start-up lines of its logger are debug; a fatal one is not hidden."""
+    caplog.set_level(logging.DEBUG, "child:x")
+    log = LineLog("x", ManualClock())
+    log.feed(b"WARNING: All log messages before absl::InitializeLog() is called are...\n")
+    log.feed(b"E0000 00:00:1795177791.612424 24945 cuda_platform.cc:52] failed call to cuInit\n")
+    log.feed(b"F0000 00:00:1795177791.612424 24945 tensor.cc:9] Check failed: 1 == 2\n")
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG", "INFO"]
+
+
 def test_a_line_is_capped_after_it_was_redacted() -> None:
     """A secret across the cut is still replaced; bytes that are no text and direction marks too."""
     redact.remember(["swordfish-99"])

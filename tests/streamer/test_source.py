@@ -23,4 +23,5 @@ def test_a_source_is_paced_unless_it_says_otherwise() -> None:
 
 def test_totals_begin_at_zero() -> None:
     """A source that never opened has read nothing."""
-    assert dataclasses.asdict(SourceStatistics()) == {"decode_errors": 0, "bytes": 0}
+    totals = dataclasses.asdict(SourceStatistics())
+    assert totals == {"decode_errors": 0, "bytes": 0, "decode_cpu_s": 0.0}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import base64
 import contextlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import av
 import pytest
@@ -35,6 +37,7 @@ class Site(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Visit)
         self.pages: dict[str, tuple[str, bytes]] = {}
         self.jpegs: list[bytes] = []
+        self.allowed = ""
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -42,7 +45,13 @@ class Visit(BaseHTTPRequestHandler):
     server: Site
 
     def do_GET(self) -> None:
-        if self.path == "/mjpeg":
+        allowed = self.server.allowed
+        if allowed and self.headers.get("Authorization") != allowed:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="door"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif self.path == "/mjpeg":
             self._stream()
         elif self.path in self.server.pages:
             self._page(*self.server.pages[self.path])
@@ -103,6 +112,23 @@ def test_a_file_over_http_ends_and_is_paced(tmp_path: Path, site: Site) -> None:
     assert info.is_paced
     assert len(frames) == 6
     assert frames[-1].arrived_at - frames[0].arrived_at == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("password", ["right", "p@ss:w/ %25"])
+def test_user_and_password_of_the_address_are_used(
+    tmp_path: Path, site: Site, password: str
+) -> None:
+    """Percent-encoded in the address, in clear for the server; a wrong one is kind auth."""
+    site.allowed = "Basic " + base64.b64encode(f"me:{password}".encode()).decode()
+    clip = write_clip(tmp_path / "clip.mkv", 2)
+    site.pages["/clip.mkv"] = ("video/x-matroska", clip.read_bytes())
+    right = f"{site.url}/clip.mkv".replace("//", f"//me:{quote(password, safe='')}@")
+    source = http_source(right)
+    assert len(read_all(source)) == 2
+    source.close()
+    with pytest.raises(SourceOpenError) as failure:
+        http_source(right.replace("//me:", "//me:not-")).open()
+    assert failure.value.kind == "auth"
 
 
 def test_an_mjpeg_stream_is_live_and_its_end_is_a_loss(tmp_path: Path, site: Site) -> None:
