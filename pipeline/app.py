@@ -80,8 +80,11 @@ class Pipeline:
         except ModelError as err:
             raise ConfigError(f"model.bundle: {err}") from err
         self.config = config
-        self.status = StatusBoard(clock, version("bresnet-stream"))
-        self.metrics = Metrics(clock)
+        product = version("bresnet-stream")
+        self.status = StatusBoard(clock, product)
+        self.metrics = Metrics(clock, manifest.name, product)
+        if manifest.is_trained:
+            self.metrics.add_events(manifest.labels)
         self._clock = clock
         self._sinks = sinks
         self._sampled = wiring.sampling(config, manifest)

@@ -105,8 +105,8 @@ def _listen(pipeline: Pipeline) -> None:
 
 
 def _exit_code(cameras: Sequence[CameraReport]) -> int:
-    """Return 2 with a sentence a source when not one frame came from any of them."""
-    failed = [c for c in cameras if c.is_failed and c.frames_decoded == 0]
+    """Return 2 with a sentence a source when not one usable frame came from any of them."""
+    failed = [c for c in cameras if c.is_failed and c.frames_used == 0]
     if len(failed) < len(cameras):
         return 0
     for camera in failed:

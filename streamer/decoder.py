@@ -83,6 +83,7 @@ class Decoder:
         self._stream: VideoStream | None = None
         self._format = ""
         self._decode_s = 0.0
+        self._has_hidden_keyframe = False
 
     # ---- opening ---------------------------------------------------------------------------------
 
@@ -203,6 +204,8 @@ class Decoder:
 
     def _decode(self, packet: Packet[Any]) -> list[VideoFrame]:
         self._statistics.bytes += packet.size
+        # Files cut without encoding anew begin with a key frame that is decoded but not shown.
+        self._has_hidden_keyframe |= packet.is_keyframe and packet.is_discard
         began_at, cpu_began_s = self._clock.now(), time.thread_time()
         try:
             return packet.decode()
@@ -236,6 +239,8 @@ class Decoder:
             # Uncompressed devices do not pass through a decoder that knows the limit.
             raise SourceLostError("rejected", self._too_large(picture.width, picture.height))
         decode_s, self._decode_s = self._decode_s, 0.0
+        is_keyframe = picture.key_frame or self._has_hidden_keyframe
+        self._has_hidden_keyframe = False
         return Frame(
             index=index,
             pts_s=picture.time,
@@ -244,7 +249,7 @@ class Decoder:
             height=picture.height,
             picture=self._converter(picture),
             is_corrupt=picture.is_corrupt,
-            is_keyframe=picture.key_frame,
+            is_keyframe=is_keyframe,
             decode_s=decode_s,
             rotation_deg=upright_deg(picture.rotation),
         )

@@ -111,6 +111,9 @@ _BY_CLASS: Final[tuple[tuple[type[Exception], LossKind, str], ...]] = (
 
 _BY_ERRNO: Final[dict[int, tuple[LossKind, str]]] = {
     errno.ENOENT: ("not_found", "does not exist; check the path"),
+    errno.ENOTDIR: ("not_found", "does not exist; check the path"),
+    errno.ENAMETOOLONG: ("not_found", "does not exist; check the path"),
+    errno.EMFILE: ("error", "needs more open files than allowed; raise the limit (ulimit -n)"),
     errno.EISDIR: ("rejected", "is a folder; name a file in it"),
     errno.EACCES: (
         "permission",

@@ -39,7 +39,7 @@ from streamer.preprocess import preprocess, small_luma
 from streamer.redact import redact
 from streamer.resample import Placement, Resampler
 from streamer.ring import RingWriter
-from streamer.source import Source
+from streamer.source import Source, SourceInfo
 from streamer.timestamp import Stamp, TimestampMapper
 
 log = logging.getLogger(__name__)
@@ -186,6 +186,19 @@ class Reader:
         counters = self.counters()
         self.send(Ended(camera=self._camera, reason=reason, is_error=is_error, counters=counters))
 
+    def _end_of_stream(self) -> None:
+        if self._stop.is_set():
+            self._end("closed", is_error=False)
+        elif self.tally.used:
+            self._end("end of stream", is_error=False)
+        else:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in self.tally.dropped.most_common())
+            self._end(
+                f"none of its {self.tally.decoded} pictures could be used ({reasons}); "
+                "check that it plays elsewhere",
+                is_error=True,
+            )
+
     def _session(self, ring: RingWriter, address: str) -> bool:
         """Open, read and close once; return True when nothing more will come from this source."""
         source = self._opener(self.config, self.clock, self._stop, address)
@@ -206,13 +219,13 @@ class Reader:
                     open_s=self.clock.now() - opened_at,
                 )
             )
-            _Session(self, ring, is_paced=info.is_paced).read(source)
+            _Session(self, ring, info).read(source)
         except (SourceOpenError, SourceLostError) as err:
             return self._lost(err, was_open=is_open)
         finally:
             self._fold(source)
         if is_finite or self._stop.is_set():
-            self._end("closed" if self._stop.is_set() else "end of stream", is_error=False)
+            self._end_of_stream()
             return True
         return self._lost(SourceLostError("error", "the stream ended"), was_open=True)
 
@@ -261,14 +274,14 @@ class Reader:
 class _Session:
     """The state between one open and the next loss: clocks, grid, background, run."""
 
-    def __init__(self, reader: Reader, ring: RingWriter, *, is_paced: bool) -> None:
+    def __init__(self, reader: Reader, ring: RingWriter, info: SourceInfo) -> None:
         config = reader.config
         self._reader = reader
         self._ring = ring
         self._config = config
         self._tally = reader.tally
-        self._gate = FrameGate()
-        self._mapper = TimestampMapper(is_paced=is_paced)
+        self._gate = FrameGate((info.width, info.height))
+        self._mapper = TimestampMapper(is_paced=info.is_paced)
         self._resampler = Resampler(config.analysis_fps, config.gap_s)
         self._motion = MotionGate(config.motion, config.analysis_fps)
         self._health = PictureHealth(config.capture.frozen_s, config.capture.black_s)

@@ -26,6 +26,8 @@ N_BEHIND: Final = 8
 """So many frames in a row behind the newest PTS are no disorder but a small jump back."""
 BEHIND_FOR_S: Final = 0.7
 """And so are frames behind it for this long."""
+SLIP_S: Final = 0.2
+"""A stream's clock that has stood still may be behind the frames stamped by arrival by this much."""
 WRAPS_S: Final = ((1 << 32) / 90_000, (1 << 33) / 90_000)
 MAX_PTS_S: Final = 4e9
 """Larger values (a date of 2096 in seconds) are nonsense; below, MIN_STEP_S is still resolved."""
@@ -43,12 +45,15 @@ class Stamp:
     Attributes:
         media_s: on the stream's own time line, seconds; strictly increasing.
         captured_at: on the monotonic clock, seconds; never after the arrival.
-        is_discontinuity: the stream's clock jumped just before this frame.
+        is_discontinuity: the stream's clock jumped before this frame.
+        is_suspect: its PTS did not fit; whether that was a jump or one bad value, the next frame
+            will tell.
     """
 
     media_s: float
     captured_at: float
     is_discontinuity: bool = False
+    is_suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ class TimestampMapper:
         Returns:
             its stamp.
         """
-        media_s, is_jump = None, False
+        media_s, is_jump, before = None, False, self._suspect
         if pts_s is not None and abs(pts_s) <= MAX_PTS_S:
             media_s, is_jump = self._place(pts_s, arrived_at)
         captured_at = arrived_at
@@ -129,7 +134,9 @@ class TimestampMapper:
         if self._last is not None:
             media_s = max(media_s, self._last.media_s + MIN_STEP_S)
             captured_at = max(captured_at, self._last.captured_at)
-        self._last = Stamp(media_s, min(captured_at, arrived_at), is_jump)
+        # Of values that never fit only the first is suspect: they are no PTS at all.
+        is_suspect = before is None and self._suspect is not None
+        self._last = Stamp(media_s, min(captured_at, arrived_at), is_jump, is_suspect)
         self._last_arrived_at = arrived_at
         return self._last
 
@@ -156,6 +163,9 @@ class TimestampMapper:
     ) -> tuple[float, bool]:
         media_s = newest.media_s + step_s
         if step_s > 0.0:
+            if self._last is not None and self._last.media_s - media_s > SLIP_S:
+                # The stream's clock stood still and goes on: time stamped by arrival is not undone.
+                return self._join(pts_s, arrived_at), False
             # Wraps are undone in step_s: the shift takes them over.
             self._shift_s = media_s - pts_s
             return self._believe(pts_s, arrived_at), False

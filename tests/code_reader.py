@@ -7,7 +7,10 @@ which 32 frames were classified together.
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -20,18 +23,28 @@ from tests.frame_code import read_code
 LABELS = ("oldest", "newest", "largest_step", "smallest_step", "unreadable")
 # Scores are float32 in 0..1: 24 bits of a counter fit exactly.
 _SCALE = float(1 << 24)
+SLOW_BATCH_S = 0.15
+N_CRASHES = 6
 
 
+@dataclass
 class CodeReader:
-    """Implements Classifier."""
+    """Implements Classifier.
 
+    Attributes:
+        batch_s: seconds every batch takes besides the reading.
+    """
+
+    batch_s: float = 0.0
     labels = LABELS
 
     def warm_up(self, max_batch: int) -> WarmUp:
-        return WarmUp("code reader", "float32", "cpu", {1: 0.005, max_batch: 0.005 * max_batch})
+        cost_s = {n: self.batch_s + 0.005 * n for n in (1, max_batch)}
+        return WarmUp("code reader", "float32", "cpu", cost_s)
 
     def predict(self, clips: Clips) -> tuple[Scores, Embeddings]:
         rows = [_row([read_code(frame) for frame in clip]) for clip in clips]
+        time.sleep(self.batch_s)
         return np.array(rows, np.float32), np.zeros((len(rows), 4), np.float32)
 
     def close(self) -> None:
@@ -78,3 +91,19 @@ def seen(prediction: Prediction, n_frames: int = 32) -> Seen:
 def load_code_reader(config: ModelConfig) -> LoadedModel:
     """Return the model; it is marked untrained so that its scores raise no event."""
     return LoadedModel("code-reader", "1", "0" * 64, False, CodeReader())
+
+
+def load_slow_code_reader(config: ModelConfig) -> LoadedModel:
+    """Return one whose batches take long enough to be interrupted."""
+    return LoadedModel("code-reader", "1", "0" * 64, False, CodeReader(SLOW_BATCH_S))
+
+
+def load_after_crashes(config: ModelConfig) -> LoadedModel:
+    """Exit 1 at the first `N_CRASHES` starts; the file `starts` in the bundle's folder has all."""
+    with (Path(config.bundle) / "starts").open("a+", encoding="ascii") as starts:
+        starts.write(f"{time.monotonic()}\n")
+        starts.seek(0)
+        n_starts = len(starts.readlines())
+    if n_starts <= N_CRASHES:
+        os._exit(1)
+    return load_code_reader(config)

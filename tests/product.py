@@ -102,6 +102,24 @@ class Running:
         await self.until(lambda: camera in book, timeout_s)
         return await self.until(lambda: book[camera].state in states, timeout_s)
 
+    def n_decoded(self, camera: str) -> int:
+        """Return how many pictures of a camera were decoded so far."""
+        return self.pipeline.status.cameras[camera].tally.total.decoded
+
+    def n_windows(self, camera: str) -> int:
+        """Return how many windows of a camera were classified so far."""
+        return sum(p.window.camera == camera for p in self.predictions)
+
+    async def until_next_frame(self, camera: str, timeout_s: float = 30.0) -> float:
+        """Wait for one more decoded picture; return the monotonic instant."""
+        n_before = self.n_decoded(camera)
+        return await self.until(lambda: self.n_decoded(camera) > n_before, timeout_s)
+
+    async def until_next_window(self, camera: str, timeout_s: float = 30.0) -> float:
+        """Wait for one more classified window; return the monotonic instant."""
+        n_before = self.n_windows(camera)
+        return await self.until(lambda: self.n_windows(camera) > n_before, timeout_s)
+
     def assert_conserved(self) -> None:
         """Check that every frame and every window is accounted for, exactly (invariant I1)."""
         for name, status in self.pipeline.status.cameras.items():
@@ -157,13 +175,19 @@ class Command:
     Args:
         arguments: of the command.
         folder: for its logs.
-        env: further environment.
+        env: its whole environment; that of the tests where absent.
+        launcher: a command that starts `bresnet` in its own process, such as `unshare -m`.
     """
 
     def __init__(
-        self, *arguments: str, folder: Path, env: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        folder: Path,
+        env: Mapping[str, str] | None = None,
+        launcher: tuple[str, ...] = (),
     ) -> None:
         self.arguments = arguments
+        self._launcher = launcher
         self.log_path = folder / "stderr.log"
         self.out_path = folder / "stdout.log"
         self._env = env
@@ -172,7 +196,7 @@ class Command:
     def __enter__(self) -> Self:
         with self.log_path.open("wb") as log, self.out_path.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline", *self.arguments],
+                [*self._launcher, sys.executable, "-m", "pipeline", *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,

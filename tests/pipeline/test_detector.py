@@ -1,84 +1,16 @@
-"""The detector: thresholds and times one by one, then any scores at any times."""
+"""The detector: thresholds and times, one by one."""
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from math import nan
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.config import DetectorConfig
 from pipeline.detector import MOTION, UNSEEN_S, Detector
-from pipeline.records import EndReason, Event, Prediction, Timeline, Window
-
-WALL = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
-LINE = Timeline(1.0, 2.0, 3.0)
-EXACT = DetectorConfig(smoothing_s=0, min_duration_s=0.3, quiet_s=1.5, update_s=5.0)
-
-
-class Bench:
-    """A detector with what every call needs; keeps all events."""
-
-    def __init__(self, config: DetectorConfig = EXACT) -> None:
-        ids = itertools.count()
-        self.detector = Detector("door", config, lambda: f"e{next(ids)}")
-        self.events: list[Event] = []
-
-    def motion(self, media_s: float, score: float, is_warm: bool = True) -> list[Event]:
-        wall = WALL + timedelta(seconds=media_s)
-        return self._keep(self.detector.observe_motion(media_s, score, is_warm, wall, LINE))
-
-    def motions(self, start_s: float, end_s: float, score: float, step_s: float = 0.1) -> None:
-        for index in range(round((end_s - start_s) / step_s)):
-            self.motion(start_s + index * step_s, score)
-
-    def scores(
-        self, media_s: float, run: int = 0, is_trained: bool = True, **scores: float
-    ) -> list[Event]:
-        return self._keep(
-            self.detector.observe_prediction(
-                prediction(media_s, scores, run, is_trained), WALL + timedelta(seconds=media_s)
-            )
-        )
-
-    def end_all(self, media_s: float, reason: EndReason) -> list[Event]:
-        return self._keep(self.detector.end_all(media_s, reason, WALL, LINE))
-
-    def phases(self) -> list[str]:
-        return [event.phase for event in self.events]
-
-    def _keep(self, events: list[Event]) -> list[Event]:
-        self.events += events
-        return events
-
-
-def prediction(media_s: float, scores: dict[str, float], run: int, is_trained: bool) -> Prediction:
-    window = Window(
-        window_id=0,
-        camera="door",
-        run=run,
-        first_seq=0,
-        last_seq=31,
-        media_start_s=media_s - 3.1,
-        media_end_s=media_s,
-        coverage=1.0,
-        motion=1.0,
-        is_degraded=False,
-        timeline=LINE,
-    )
-    return Prediction(
-        window=window,
-        labels=tuple(scores),
-        scores=tuple(scores.values()),
-        model="test",
-        is_trained=is_trained,
-        batch_size=1,
-        timeline=LINE,
-    )
+from pipeline.records import EndReason
+from tests.pipeline.detector_bench import LINE, WALL, Bench
 
 
 def test_an_event_starts_goes_on_and_ends_once() -> None:
@@ -323,83 +255,3 @@ def test_the_peak_never_falls_and_updates_carry_the_current_score() -> None:
     update = bench.events[-1]
     assert (update.phase, update.score, update.peak) == ("update", 0.6, 0.9)
     assert bench.detector.active() == ((MOTION, 0.6),)
-
-
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(["motion", "window", "end_all", "new_run"]),
-        st.floats(0.01, 4.0),
-        st.floats(0.0, 1.0),
-        st.booleans(),
-    ),
-    max_size=120,
-)
-configs = st.builds(
-    DetectorConfig,
-    smoothing_s=st.sampled_from([0.0, 0.3, 2.0]),
-    min_duration_s=st.sampled_from([0.0, 0.3, 1.0]),
-    quiet_s=st.sampled_from([0.0, 0.5, 1.5]),
-    update_s=st.sampled_from([0.5, 5.0]),
-)
-
-
-def replay(
-    config: DetectorConfig, course: list[tuple[str, float, float, bool]]
-) -> list[list[Event]]:
-    """Feed any course of scores and resets; return the events of each run, all ended."""
-    bench = Bench(config)
-    runs: list[list[Event]] = []
-    now_s = 0.0
-    for kind, step_s, score, flag in course:
-        now_s += step_s
-        if kind == "motion":
-            bench.motion(now_s, score, is_warm=flag)
-        elif kind == "window":
-            bench.scores(now_s, run=len(runs), left=score, right=1 - score)
-        else:
-            bench.end_all(now_s, "source_lost" if kind == "end_all" else "reset")
-            runs.append(bench.events)
-            bench.events = []
-            now_s = 0.0 if flag else now_s
-    bench.end_all(now_s, "shutdown")
-    return [*runs, bench.events]
-
-
-@given(configs, steps)
-def test_starts_and_ends_pair_up_and_never_overlap(
-    config: DetectorConfig, course: list[tuple[str, float, float, bool]]
-) -> None:
-    """Whatever the scores and times: start, updates, end with one id; ordered times; one event a
-    label at a time."""
-    runs = replay(config, course)
-    ids = [e.event_id for run in runs for e in run if e.phase == "start"]
-    assert len(ids) == len(set(ids))
-    for run in runs:
-        by_label = defaultdict(list)
-        for event in run:
-            by_label[event.label].append(event)
-        for events in by_label.values():
-            check_one_label(events)
-
-
-def check_one_label(events: list[Event]) -> None:
-    open_id, free_from_s = None, float("-inf")
-    for event in events:
-        if event.phase == "start":
-            assert open_id is None
-            assert event.onset_s >= free_from_s
-            open_id = event.event_id
-        assert event.event_id == open_id
-        assert event.onset_s <= event.detected_s
-        assert event.peak >= event.score
-        assert (event.ended_s is None, event.ended_by is None) == ((event.phase != "end"),) * 2
-        if event.ended_s is not None:
-            assert event.onset_s <= event.ended_s <= event.detected_s
-            open_id, free_from_s = None, event.ended_s
-    assert open_id is None
-
-
-@given(steps)
-def test_the_same_scores_give_the_same_events(course: list[tuple[str, float, float, bool]]) -> None:
-    """The detector is pure."""
-    assert replay(DetectorConfig(), course) == replay(DetectorConfig(), course)

@@ -70,4 +70,9 @@ def test_one_source_that_delivered_makes_the_run_a_success() -> None:
     bad = report(is_failed=True)
     assert runner._exit_code([good, bad]) == 0
     assert runner._exit_code([bad, bad]) == 2
-    assert runner._exit_code([report(is_failed=True, frames_decoded=3)]) == 0
+    assert runner._exit_code([report(is_failed=True, frames_decoded=3, frames_used=3)]) == 0
+
+
+def test_pictures_of_which_none_could_be_used_are_no_success() -> None:
+    """A file whose every picture is damaged is said to be, not passed over."""
+    assert runner._exit_code([report(is_failed=True, frames_decoded=3)]) == 2

@@ -245,9 +245,7 @@ async def test_an_open_that_is_never_answered_is_stuck(bench: Bench, clock: Fake
     assert bench.connection.is_stuck(clock.now())
 
 
-async def test_a_replaced_process_goes_on_with_the_next_run(
-    bench: Bench, clock: FakeClock
-) -> None:
+async def test_a_replaced_process_goes_on_with_the_next_run(bench: Bench, clock: FakeClock) -> None:
     """Run numbers never repeat, so no window can join frames from before and after."""
     bench.start()
     await settle()

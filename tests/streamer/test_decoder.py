@@ -6,6 +6,7 @@ import itertools
 import time
 from pathlib import Path
 
+import av
 import pytest
 
 from streamer.decoder import CONTAINERS, Decoder, Opening
@@ -14,6 +15,7 @@ from streamer.libav import Subject
 from streamer.source import SourceStatistics
 from tests.clip_file import write_clip, write_sound
 from tests.conftest import FakeClock
+from tests.frame_code import read_code
 
 
 class RunningClock(FakeClock):
@@ -151,6 +153,38 @@ def sound_after_video(tmp_path: Path) -> Path:
                 packet.stream = streams[packet.stream.type == "audio"]
                 out.mux(packet)
     return path
+
+
+def cut_without_encoding(whole: Path, path: Path, cut_s: float) -> Path:
+    """Copy the packets of a clip so that playing begins after its only key frame."""
+    with (
+        av.open(str(whole), timeout=(5, 5)) as source,
+        av.open(str(path), "w", timeout=(5, 5)) as out,
+    ):
+        video = source.streams.video[0]
+        copy = out.add_stream_from_template(video)
+        for packet in source.demux(video):
+            if packet.dts is None or packet.pts is None or packet.time_base is None:
+                continue
+            ticks = round(cut_s / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - ticks, packet.dts - ticks, copy
+            out.mux(packet)
+    return path
+
+
+def test_pictures_after_a_key_frame_that_is_not_shown_can_be_used(tmp_path: Path) -> None:
+    """A cut file hides its key frame behind an edit list; what follows is decoded from it."""
+    whole = write_clip(tmp_path / "whole.mkv", 8)
+    decoder = Decoder(
+        opening(cut_without_encoding(whole, tmp_path / "cut.mp4", 0.25)),
+        FakeClock(),
+        SourceStatistics(),
+    )
+    decoder.open()
+    frames = list(decoder.frames())
+    decoder.close()
+    assert [read_code(frame.picture()) for frame in frames] == [3, 4, 5, 6, 7]
+    assert [frame.is_keyframe for frame in frames] == [True, False, False, False, False]
 
 
 def test_a_container_without_video_is_refused(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def test_every_error_class_of_this_libav_is_translated() -> None:
         (errno.EPERM, FILE, "permission"),
         (errno.EISDIR, FILE, "rejected"),
         (errno.ENOENT, FILE, "not_found"),
+        (errno.ENOTDIR, FILE, "not_found"),
+        (errno.EMFILE, CAMERA, "error"),
         (errno.EHOSTUNREACH, CAMERA, "refused"),
         (errno.ENETUNREACH, CAMERA, "refused"),
         (errno.ETIMEDOUT, CAMERA, "timeout"),

@@ -98,6 +98,18 @@ def test_a_file_at_the_analysis_rate_places_every_frame_in_order(
     assert_conserved(bench)
 
 
+def test_a_file_without_one_usable_picture_says_why(ring: RingSpec, clock: FakeClock) -> None:
+    """Decoded but all dropped is a failure with its reasons, not the end of a stream."""
+    script = [picture_frame(0, is_corrupt=True, is_keyframe=True)]
+    script += [picture_frame(i, is_keyframe=False) for i in range(1, 4)]
+    bench = Bench(ring, clock, script)
+    bench.run()
+    end = bench.notes[-1]
+    assert isinstance(end, Ended)
+    assert end.is_error
+    assert "none of its 4 pictures could be used (3 no_keyframe, 1 corrupt)" in end.reason
+
+
 def test_frames_beyond_the_analysis_rate_are_dropped_as_rate_limit(
     ring: RingSpec, clock: FakeClock
 ) -> None:

@@ -32,6 +32,8 @@ from tests.camera_script import CameraOptions
 from tests.product import camera_config
 
 N_CAMERAS = 4
+FPS = 20.0
+"""A window is full after 1.6 s, so that there are some between two losses."""
 WARM_UP_SHARE = 0.2
 """Share of the samples that is thrown away: libraries still fill their caches."""
 KIB_PER_H = 3600 / 1024
@@ -43,7 +45,7 @@ class Sample:
 
     Attributes:
         at: monotonic seconds.
-        counts: threads and files of each process, children and shared memory of the control process.
+        counts: threads and files by role, children and shared memory of the control process.
         pss_bytes: memory of the control process, of all capture processes, and of the whole tree.
     """
 
@@ -149,10 +151,10 @@ def soak(folder: Path, duration_s: float, every_s: float) -> tuple[list[Sample],
     # Losses this frequent would otherwise be met with waits of up to 15 s.
     reconnect = {"initial_s": 0.2, "cap_s": 0.4}
     with contextlib.ExitStack() as stack:
-        cameras = [stack.enter_context(CameraProcess(options)) for _ in range(N_CAMERAS)]
+        cameras = [stack.enter_context(CameraProcess(options, fps=FPS)) for _ in range(N_CAMERAS)]
         config = {
             "cameras": [camera_config(f"c{i}", c.url) for i, c in enumerate(cameras)],
-            "analysis": {"gate": "off", "hop": 4, "fps": 10.0},
+            "analysis": {"gate": "off", "hop": 4, "fps": FPS},
             "capture": {"reconnect": reconnect},
             "http": {"port": 0},
             "sinks": {"log": False},

@@ -33,28 +33,6 @@ from tests.window_truth import (
 now = SystemClock().now
 
 
-def decoded(product: Running, camera: str) -> int:
-    """Return how many pictures of a camera were decoded so far."""
-    return product.pipeline.status.cameras[camera].tally.total.decoded
-
-
-def n_windows(product: Running, camera: str) -> int:
-    """Return how many windows of a camera were classified so far."""
-    return sum(p.window.camera == camera for p in product.predictions)
-
-
-async def until_next_frame(product: Running, camera: str, timeout_s: float = 30.0) -> float:
-    """Wait for one more decoded picture; return the instant."""
-    n_before = decoded(product, camera)
-    return await product.until(lambda: decoded(product, camera) > n_before, timeout_s)
-
-
-async def until_next_window(product: Running, camera: str, timeout_s: float = 30.0) -> float:
-    """Wait for one more classified window; return the instant."""
-    n_before = n_windows(product, camera)
-    return await product.until(lambda: n_windows(product, camera) > n_before, timeout_s)
-
-
 async def test_a_healthy_camera_becomes_windows_of_consecutive_frames() -> None:
     """The control of all faults: every picture sent is in its windows, in order, none missing."""
     with ScriptedCamera(LONG_LOOP) as camera:
@@ -66,7 +44,7 @@ async def test_a_healthy_camera_becomes_windows_of_consecutive_frames() -> None:
         product.assert_conserved()
 
 
-# ---- A1 -------------------------------------------------------------------------------------------
+# ---- A1 ----------------------------------------------------------------------------------------
 
 
 async def outage(product: Running, name: str, camera: ScriptedCamera, dead_s: float) -> float:
@@ -78,14 +56,14 @@ async def outage(product: Running, name: str, camera: ScriptedCamera, dead_s: fl
     left_at = await product.until(lambda: state.state not in ("running", "warming"))
     assert left_at - died_at <= 1.0
     await product.until(lambda: instant_of(camera.ledger, "reopen") is not None, dead_s + 5)
-    return await until_next_frame(product, name) - (instant_of(camera.ledger, "reopen") or 0.0)
+    return await product.until_next_frame(name) - (instant_of(camera.ledger, "reopen") or 0.0)
 
 
 async def test_a_power_cycled_camera_is_noticed_within_1_s_and_back_within_6_s() -> None:
     """A1: connection reset, dead for 8 s; windows come again, none with pictures of both lives."""
     with ScriptedCamera(LONG_LOOP) as camera:
         async with running(config_of(camera_config("door", camera.url))) as product:
-            await until_next_window(product, "door")
+            await product.until_next_window("door")
             n_before = len(product.predictions)
             recovery_s = await outage(product, "door", camera, 8.0)
             print(f"A1: back after {recovery_s:.2f} s")
@@ -114,14 +92,14 @@ async def test_of_ten_cameras_dead_for_40_s_none_needs_more_than_6_s() -> None:
         print("A1 x 10:", [round(s, 2) for s in recoveries_s])
         assert recoveries_s[-1] <= 6.0
         for name in cameras:
-            await until_next_window(product, name)
+            await product.until_next_window(name)
         await stack.aclose()
         for name, camera in cameras.items():
             assert_unbroken(shown(product, name, camera.ledger))
         product.assert_conserved()
 
 
-# ---- A3 -------------------------------------------------------------------------------------------
+# ---- A3 ----------------------------------------------------------------------------------------
 
 PASSWORD = "s3cr3t/Pass w0rd"
 REFUSALS = {
@@ -191,7 +169,7 @@ async def until_refused(product: Running, cameras: dict[str, ScriptedCamera], st
 
 async def until_accepted(product: Running, name: str, camera: ScriptedCamera) -> float:
     """Wait for pictures; return how long after the camera accepted the connection they came."""
-    came_at = await until_next_frame(product, name)
+    came_at = await product.until_next_frame(name)
     delay_s = came_at - camera.ledger.connects[-1]
     assert delay_s <= 1.2
     return delay_s
@@ -212,14 +190,14 @@ def assert_slower_for_passwords(cameras: dict[str, ScriptedCamera], fixed_at: fl
             assert wait_s <= 4.5
 
 
-# ---- A6 -------------------------------------------------------------------------------------------
+# ---- A6 ----------------------------------------------------------------------------------------
 
 
 async def test_a_stalled_stream_is_noticed_within_3_5_s_and_back_within_5_s() -> None:
     """A6: half-open TCP; detection from the camera's last byte, recovery from its being healthy."""
     with ScriptedCamera(LONG_LOOP) as camera:
         async with running(config_of(camera_config("door", camera.url))) as product:
-            await until_next_window(product, "door")
+            await product.until_next_window("door")
             camera.set(mode="stall")
             last_byte_at = camera.ledger.last_byte_at
             assert last_byte_at is not None
@@ -227,10 +205,10 @@ async def test_a_stalled_stream_is_noticed_within_3_5_s_and_back_within_5_s() ->
             assert noticed_at - last_byte_at <= 3.5
             camera.set(mode="ok")
             healthy_at = now()
-            back_at = await until_next_frame(product, "door")
+            back_at = await product.until_next_frame("door")
             print(f"A6: {noticed_at - last_byte_at:.2f} s, back {back_at - healthy_at:.2f} s")
             assert back_at - healthy_at <= 5.0
-            await until_next_window(product, "door")
+            await product.until_next_window("door")
         assert_unbroken(shown(product, "door", camera.ledger))
         product.assert_conserved()
 
@@ -264,23 +242,28 @@ async def test_a_camera_that_hangs_while_it_is_opened_is_given_up_in_time() -> N
 async def hang_and_heal(product: Running, name: str, camera: ScriptedCamera) -> tuple[float, float]:
     """Return how long the first try hung, and how long after the camera healed frames came."""
     began_at = await product.until_state(name, "connecting")
-    noticed_s = await product.until_state(name, "backoff") - began_at
-    assert noticed_s <= 5.0
+    noticed_at = await product.until_state(name, "backoff")
+    # Nothing tells when the first packet vanished in the hole; the process starts up before that.
+    noticed_s = noticed_at - (began_at if name == "hole" else camera.ledger.connects[0])
+    assert noticed_s <= (5.0 if name == "hole" else 3.5)
     if name == "hole":
         await product.until(lambda: instant_of(camera.ledger, "reopen") is not None)
     else:
         await product.until(lambda: len(camera.ledger.connects) > 1)
         camera.set(mode="ok")
     healthy_at = now()
-    back_s = await until_next_frame(product, name) - healthy_at
+    back_s = await product.until_next_frame(name) - healthy_at
     assert back_s <= 5.0
     return noticed_s, back_s
 
 
-# ---- A7 -------------------------------------------------------------------------------------------
+# ---- A7 ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("together", [1, 2], ids=["own-process", "shared-process"])
+@pytest.mark.parametrize(
+    "together",
+    [pytest.param(1, marks=pytest.mark.slow, id="own-process"), pytest.param(2, id="shared")],
+)
 async def test_a_dead_or_hung_capture_process_is_replaced_within_6_s(together: int) -> None:
     """A7: SIGKILL, then SIGSTOP; its cameras are back, the neighbour never misses a picture."""
     async with contextlib.AsyncExitStack() as stack:
@@ -292,7 +275,7 @@ async def test_a_dead_or_hung_capture_process_is_replaced_within_6_s(together: i
         )
         product = await stack.enter_async_context(running(config))
         for name in names:
-            await until_next_window(product, name)
+            await product.until_next_window(name)
         process = "capture:sick" if together == 1 else "capture:group0"
         for number in (signal.SIGKILL, signal.SIGSTOP):
             replaced_s = await hit(product, process, number, names[:together])
@@ -315,7 +298,7 @@ async def hit(product: Running, process: str, number: int, names: Sequence[str])
     hit_at = now()
     # Nothing more comes from the old process, but some of it may still be in the socket.
     await product.until(lambda: product.pipeline.pids().get(process, old) != old)
-    back_at = max([await until_next_frame(product, name) for name in names])
+    back_at = max([await product.until_next_frame(name) for name in names])
     assert not psutil.pid_exists(old)
     states = [child.status() for child in psutil.Process().children(recursive=True)]
     assert psutil.STATUS_ZOMBIE not in states
