@@ -262,7 +262,7 @@ class Pipeline:
     async def _serve_worker(self) -> None:
         """Give the cameras their head start, then keep the worker running."""
         until = self._clock.now() + _HEAD_START_S
-        while self._clock.now() < until and not self._all_deliver():
+        while self._clock.now() < until and not (self._all_deliver() or self._worker.is_closing):
             await self._clock.sleep(0.05)
         await self._worker.run()
 

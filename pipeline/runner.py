@@ -70,9 +70,12 @@ async def _main(config: PipelineConfig, output: Output, duration_s: float | None
     finally:
         if timer is not None:
             timer.cancel()
-    if output == "table":
-        print_summary(pipeline.status.summary())
-    return _exit_code(pipeline.status.summary().cameras)
+    summary = pipeline.status.summary()
+    code = _exit_code(summary.cameras)
+    # Where nothing came from any source, the sentence about each says it all.
+    if output == "table" and code == 0:
+        print_summary(summary)
+    return code
 
 
 def _sinks(config: PipelineConfig, output: Output) -> list[Sink]:

@@ -80,7 +80,10 @@ class StatusTable:
                 redirect_stderr=sys.stderr.isatty(),
             )
             self._live.start()
-        self._tick()
+            self._tick()
+        else:
+            # Nothing is known yet; and a run that fails at once leaves its output empty.
+            self._tick_in(PLAIN_S)
         return self
 
     async def __aexit__(
@@ -103,9 +106,11 @@ class StatusTable:
         # A stopped terminal misses some redraws; it must not stop the cameras.
         if is_writable(self._file):
             self._draw()
-        period_s = 1 / LIVE_HZ if self._live is not None else PLAIN_S
+        self._tick_in(1 / LIVE_HZ if self._live is not None else PLAIN_S)
+
+    def _tick_in(self, delay_s: float) -> None:
         if not self._console.quiet:
-            self._timer = asyncio.get_running_loop().call_later(period_s, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
 
     def _draw(self) -> None:
         if self._live is not None:

@@ -160,6 +160,11 @@ class Worker:
         """No worker will ever be ready again."""
         return self.state in ("refused", "stopped")
 
+    @property
+    def is_closing(self) -> bool:
+        """The end was asked for."""
+        return self._closing.is_set()
+
     def listen(self, on_change: Callable[[], None]) -> None:
         """Have `on_change` called whenever the state has changed."""
         self._listeners.append(on_change)

@@ -84,6 +84,7 @@ class Decoder:
         self._format = ""
         self._decode_s = 0.0
         self._has_hidden_keyframe = False
+        self._n_lost = 0
 
     # ---- opening ---------------------------------------------------------------------------------
 
@@ -207,18 +208,30 @@ class Decoder:
         # Files cut without encoding anew begin with a key frame that is decoded but not shown.
         self._has_hidden_keyframe |= packet.is_keyframe and packet.is_discard
         began_at, cpu_began_s = self._clock.now(), time.thread_time()
+        is_refused = False
         try:
-            return packet.decode()
+            pictures = packet.decode()
         except EOFError:
             return []
         except FOREIGN:
             # One damaged packet: the decoder goes on with the next one.
-            self._statistics.decode_errors += 1
-            return []
+            pictures, is_refused = [], True
         finally:
             self._decode_s += self._clock.now() - began_at
             # The CPU of this thread is all of it: `_prepare` asks for no other.
             self._statistics.decode_cpu_s += time.thread_time() - cpu_began_s
+        if is_refused or (not pictures and packet.size and self._is_silent_loss()):
+            self._statistics.decode_errors += 1
+            # What fails before the first picture, as when joining a stream, is no damage to it.
+            self._n_lost += bool(self._format)
+        return pictures
+
+    def _is_silent_loss(self) -> bool:
+        """Tell whether a packet without a picture is one the decoder has thrown away."""
+        context = self._stream.codec_context if self._stream is not None else None
+        # libav neither reports nor marks it: at 10 % lost packets 20 of 60 pictures were just missing.
+        is_hevc = context is not None and context.codec.canonical_name == "hevc"
+        return is_hevc and self._subject.is_live and bool(self._format)
 
     def _watch(self, silence_s: float, *, has_packets: bool) -> None:
         # libav's read time-out is half the stall limit, see `Opening.read_s`.
@@ -241,6 +254,7 @@ class Decoder:
         decode_s, self._decode_s = self._decode_s, 0.0
         is_keyframe = picture.key_frame or self._has_hidden_keyframe
         self._has_hidden_keyframe = False
+        n_lost, self._n_lost = self._n_lost, 0
         return Frame(
             index=index,
             pts_s=picture.time,
@@ -252,6 +266,7 @@ class Decoder:
             is_keyframe=is_keyframe,
             decode_s=decode_s,
             rotation_deg=upright_deg(picture.rotation),
+            n_lost=n_lost,
         )
 
     def _converter(self, picture: VideoFrame) -> Converter:

@@ -31,6 +31,7 @@ class Frame:
             called only for frames that are used, at most once, in the reader's thread, before the
             next frame is read.
         is_corrupt: the decoder marked the picture as damaged.
+        n_lost: packets since the previous frame that should have been pictures and were refused.
         is_keyframe: the picture depends on no other.
         decode_s: seconds the decoder worked on it (0 where unknown).
         rotation_deg: clockwise degrees (0, 90, 180, 270) by which the picture must be turned to
@@ -47,3 +48,4 @@ class Frame:
     is_keyframe: bool = False
     decode_s: float = 0.0
     rotation_deg: int = 0
+    n_lost: int = 0

@@ -73,6 +73,8 @@ class FrameGate:
 
     def check(self, frame: Frame) -> Verdict:
         """Judge the next frame."""
+        if frame.n_lost:
+            self._damage(frame.arrived_at)
         if frame.is_corrupt:
             self._damage(frame.arrived_at)
             return Verdict("corrupt", is_degraded=True)
@@ -133,6 +135,11 @@ class PictureHealth:
         self._same_since = 0.0
         self._n_same = 0
         self._black_since: float | None = None
+
+    @property
+    def is_repeat(self) -> bool:
+        """The last picture was identical to the one before it."""
+        return self._n_same > 1
 
     def observe(self, luma_small: npt.NDArray[np.uint8], at: float) -> Health:
         """Judge the picture after this one; one different or brighter picture clears at once.

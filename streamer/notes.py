@@ -48,7 +48,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
         held: ring places filled again with the previous picture, because the source was slower than
             analysis_fps.
         decode_errors: packets or pictures the decoder refused.
-        duplicates: consecutive pictures with identical content.
+        duplicates: analysed pictures identical to the one before.
         bytes: compressed bytes read.
         decode_cpu_s: CPU seconds of the decoder.
     """

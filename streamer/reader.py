@@ -311,6 +311,10 @@ class _Session:
             self._begin("resolution")
         elif stamp.is_discontinuity:
             self._begin("discontinuity")
+        if stamp.is_suspect and self._reset is None:
+            # It may be the first one after a jump, and then it is no part of this run.
+            self._tally.dropped["discontinuity"] += 1
+            return
         placement = self._resampler.offer(stamp.media_s)
         if placement.gap:
             self._begin("gap")
@@ -387,6 +391,7 @@ class _Session:
         """Score the motion and judge the health of a square picture."""
         self._seen = self._motion.score(square, media_s)
         health = self._health.observe(small_luma(square, _HEALTH_PX), self._reader.clock.now())
+        self._tally.duplicates += self._health.is_repeat
         if health != self._state and not self._reader.is_fast:
             self._state = health
             state: CameraState = "running" if health == "ok" else health

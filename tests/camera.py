@@ -213,7 +213,9 @@ class ScriptedCamera:
         assert task is not None
         self._handlers.add(task)
         try:
-            await Connection(self._state, reader, writer).serve()
+            # Cancelled only at the end, and `asyncio.streams` would log that as an error.
+            with contextlib.suppress(asyncio.CancelledError):
+                await Connection(self._state, reader, writer).serve()
         finally:
             self._handlers.discard(task)
 

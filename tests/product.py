@@ -30,29 +30,19 @@ from pipeline.app import Pipeline
 from pipeline.config import PipelineConfig
 from pipeline.records import Event, Prediction
 from pipeline.report import CameraReport
+from pipeline.sinks.base import ReadySink
 from streamer.clock import SystemClock
 
 READER = "tests.code_reader:load_code_reader"
 
 
-class CollectSink:
+class CollectSink(ReadySink):
     """Keeps every event, in the order of delivery."""
 
     name = "collect"
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
 
     async def deliver(self, event: Event) -> None:
         self.events.append(event)

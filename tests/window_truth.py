@@ -121,9 +121,11 @@ def assert_unbroken(
         assert told.smallest_step >= (0 if window.n_held else 1), window
 
 
-def assert_nothing_lost(windows: Sequence[Shown], hop: int = 4) -> None:
+def assert_nothing_lost(
+    windows: Sequence[Shown], hop: int = 4, *, is_clock_right: bool = True
+) -> None:
     """Check that these windows of a camera at the analysis rate hold every picture it sent."""
-    assert_unbroken(windows)
+    assert_unbroken(windows, is_clock_right=is_clock_right)
     for window in windows:
         assert window.told.largest_step == window.told.smallest_step == 1, window
     for before, after in itertools.pairwise(windows):

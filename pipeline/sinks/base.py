@@ -45,6 +45,21 @@ class Sink(Protocol):
         ...
 
 
+class ReadySink:
+    """Base of sinks that have nothing to take and nothing to give back."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+
 def event_record(event: Event) -> dict[str, Any]:
     """Return an event as a mapping of JSON types.
 

@@ -5,34 +5,20 @@ In: events. Out: a line at level info of logger `event`. Invariant: never fails.
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import structlog
 
 from pipeline.records import Event
-from pipeline.sinks.base import event_record
+from pipeline.sinks.base import ReadySink, event_record
 
 log = structlog.get_logger("event")
 
 _SHOWN = ("event_id", "phase", "camera", "label", "onset_wall", "onset_s", "ended_s", "ended_by")
 
 
-class LogSink:
+class LogSink(ReadySink):
     """Writes each event to the log."""
 
     name = "log"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
 
     async def deliver(self, event: Event) -> None:
         """Write one line; facts that are not there (yet) are left out."""

@@ -7,15 +7,14 @@ there.
 from __future__ import annotations
 
 import json
-from types import TracebackType
-from typing import Self, TextIO
+from typing import TextIO
 
 from pipeline.errors import SinkError
 from pipeline.records import Event
-from pipeline.sinks.base import event_record
+from pipeline.sinks.base import ReadySink, event_record
 
 
-class StdoutSink:
+class StdoutSink(ReadySink):
     """Writes each event to a text stream.
 
     Args:
@@ -26,17 +25,6 @@ class StdoutSink:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
 
     async def deliver(self, event: Event) -> None:
         """Write one line.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from pipeline.config import DetectorConfig
 from pipeline.detector import Detector
@@ -14,6 +12,7 @@ from pipeline.errors import SinkError
 from pipeline.fanout import Delivery, Fanout
 from pipeline.mailbox import Mailbox
 from pipeline.records import Event, MotionSample, Prediction, RunEnded, Timeline
+from pipeline.sinks.base import ReadySink
 from tests.conftest import FakeClock, settle
 from tests.records import event, prediction
 
@@ -38,23 +37,12 @@ class Ear:
         """Not of interest here."""
 
 
-class Sink:
+class Sink(ReadySink):
     """Takes events after failing n times, or never answers."""
 
     def __init__(self, name: str, n_failures: int = 0, *, is_hung: bool = False) -> None:
         self.name, self.left, self.is_hung = name, n_failures, is_hung
         self.taken: list[Event] = []
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
 
     async def deliver(self, event: Event) -> None:
         if self.is_hung:

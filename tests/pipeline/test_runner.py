@@ -50,8 +50,10 @@ def test_sources_that_cannot_be_used_are_exit_2_with_a_sentence_each(
 ) -> None:
     """Nothing came from any of them."""
     config = quick(camera_config("a", "no-such.mp4"), camera_config("b", "/nowhere/x.mp4"))
-    assert runner.run_pipeline(config, output="quiet", log_level="critical") == 2
-    sentences = capsys.readouterr().err.splitlines()
+    assert runner.run_pipeline(config, output="table", log_level="critical") == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    sentences = printed.err.splitlines()
     assert [s.split(":")[0:2] for s in sentences] == [["error", " a"], ["error", " b"]]
     assert "no-such.mp4" in sentences[0]
 

@@ -92,10 +92,12 @@ def test_a_plain_line_is_one_line(board: StatusBoard) -> None:
 
 
 async def test_without_a_terminal_lines_are_printed(board: StatusBoard) -> None:
-    """No control sequences in a file, a line at once and then every five seconds."""
+    """No control sequences in a file, a line every five seconds, none before there is news."""
     output = console()
     async with StatusTable(board, output) as table:
         assert table._timer is not None
+        assert printed(output) == ""
+        table._tick()
         table._tick()
     lines = printed(output).splitlines()
     assert len(lines) == 2
@@ -123,8 +125,10 @@ async def test_a_terminal_that_is_gone_does_not_stop_the_pipeline(
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    async with StatusTable(board, Terminal(file=Gone(), force_terminal=is_terminal)) as table:
-        assert table._timer is None
+    terminal = Terminal(file=Gone(), force_terminal=is_terminal)
+    async with StatusTable(board, terminal) as table:
+        table._tick()
+        assert terminal.quiet
     print_summary(board.summary(), Terminal(file=Gone()))
 
 

