@@ -265,7 +265,7 @@ def test_identical_pictures_are_counted_and_a_live_camera_that_repeats_itself_is
     ring: RingSpec, clock: FakeClock
 ) -> None:
     """Ten seconds of the same picture are `frozen`; one new picture clears it."""
-    same = picture_frame(0).picture
+    same = picture_frame(99).picture
     script: list[Frame] = []
     for index in range(130):
         changes = {"picture": same} if index < 120 else {}
