@@ -131,6 +131,8 @@ class Pipeline:
         try:
             async with asyncio.timeout(None) as self._deadline, asyncio.TaskGroup() as group:
                 flow = self._start_flow(group, rings)
+                if self._is_stopping.is_set():  # asked for while the sinks were being opened
+                    self._close_sources()
                 services = [
                     group.create_task(self._serve_worker(), name="worker"),
                     group.create_task(self.server.run(), name="http"),
@@ -155,6 +157,9 @@ class Pipeline:
         if self._is_stopping.is_set():
             return
         self._is_stopping.set()
+        self._close_sources()
+
+    def _close_sources(self) -> None:
         for capture in self._captures:
             capture.close()
         if self._deadline is not None:

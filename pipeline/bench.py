@@ -177,8 +177,8 @@ async def _measure(config: PipelineConfig, seconds: float, factory: str = "") ->
     status = pipeline.status
     run = asyncio.get_running_loop().create_task(pipeline.run(), name="pipeline")
     try:
-        frames_at = await _until(run, clock, lambda: _all_deliver(status))
-        ready_at = await _until(run, clock, lambda: status.worker.state == "ready")
+        frames_at = await _until(run, clock, status, lambda: _all_deliver(status))
+        ready_at = await _until(run, clock, status, lambda: status.worker.state == "ready")
         await clock.sleep(_SETTLE_S)
         meter, before, began_at = _Meter(pipeline), status.summary(), clock.now()
         decode_before = pipeline.decode_cpu_s()
@@ -218,13 +218,22 @@ def _all_deliver(status: StatusBoard) -> bool:
     return bool(cameras) and all(camera.tally.total.used for camera in cameras)
 
 
-async def _until(run: asyncio.Task[None], clock: SystemClock, condition: Condition) -> float:
+def _why_ended(status: StatusBoard) -> str:
+    failed = [camera for camera in status.summary().cameras if camera.is_failed]
+    if failed:
+        return f"{failed[0].id}: {failed[0].detail}"
+    return "the sources ended before anything could be measured; use --loop or longer ones"
+
+
+async def _until(
+    run: asyncio.Task[None], clock: SystemClock, status: StatusBoard, condition: Condition
+) -> float:
     """Wait for a state of the running pipeline; return the instant it was reached."""
     end = clock.now() + _WARM_UP_S
     while not condition():
         if run.done():
             run.result()
-            raise ConfigError("the sources ended before anything could be measured; use --loop")
+            raise ConfigError(_why_ended(status))
         if clock.now() > end:
             raise ConfigError(f"the pipeline was not running after {_WARM_UP_S:.0f} s")
         await clock.sleep(0.02)

@@ -19,6 +19,7 @@ import click
 
 from model.errors import BundleError, EngineUnavailableError
 from pipeline.errors import ConfigError
+from pipeline.title import hide_arguments
 from streamer.redact import redact
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; mistakes of the operator end here, a bug keeps its traceback."""
         sys.excepthook = _print_bug
+        hide_arguments()
         try:
             return super().invoke(ctx)
         except (ConfigError, BundleError, EngineUnavailableError) as err:

@@ -120,7 +120,7 @@ class HttpServer:
         try:
             self._socket = _listen(host, port)
         except (OSError, UnicodeError) as err:
-            raise ConfigError(f"http.port: {host}:{port} {_remedy(err)}") from err
+            raise ConfigError(_remedy(err, host, port)) from err
         if not ipaddress.ip_address(self._socket.getsockname()[0]).is_loopback:
             log.warning("http.host: %s: unprotected pages are open to the network", host)
 
@@ -173,15 +173,20 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _remedy(err: Exception) -> str:
+def _remedy(err: Exception, host: str, port: int) -> str:
     number = err.errno if isinstance(err, OSError) else None
-    if number == errno.EADDRINUSE:
-        return "is in use by another program; stop it, or choose another port (0 takes a free one)"
-    if number == errno.EACCES:
-        return "may only be taken by root; choose a port above 1023"
     if number == errno.EADDRNOTAVAIL or isinstance(err, socket.gaierror | UnicodeError):
-        return "is no address of this machine; set http.host to 127.0.0.1 or one of its addresses"
-    return f"cannot be taken: {err}"
+        return (
+            f"http.host: {host!r} is no address of this machine; use 127.0.0.1 or one of its "
+            "addresses"
+        )
+    told = f"http.port: {host}:{port}"
+    if number == errno.EADDRINUSE:
+        remedy = "stop it, or choose another port (0 takes a free one)"
+        return f"{told} is in use by another program; {remedy}"
+    if number == errno.EACCES:
+        return f"{told} may only be taken by root; choose a port above 1023"
+    return f"{told} cannot be taken: {err}"
 
 
 class _State(ServerState):

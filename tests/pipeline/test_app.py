@@ -128,6 +128,15 @@ def test_a_bundle_that_is_not_there_is_refused_at_once() -> None:
         Pipeline(config, SystemClock(), [])
 
 
+async def test_a_stop_before_the_start_is_not_forgotten() -> None:
+    """Ctrl-C while the sinks are being opened ends the run, too."""
+    async with running(config_of(camera_config("c", SCENE))) as product:
+        product.pipeline.stop()
+        await asyncio.wait_for(asyncio.shield(product.task), 10)
+    assert product.camera("c").state == "ended"
+    product.assert_conserved()
+
+
 async def test_a_stop_that_cannot_drain_is_cut_off() -> None:
     """A stopped worker holds a batch; the drain limit ends the run and kills the process."""
     config = config_of(camera_config("c", scene()), drain_s=1.0)

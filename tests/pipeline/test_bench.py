@@ -27,11 +27,18 @@ async def test_a_short_run_has_all_figures() -> None:
     assert 0 < cost.start_to_frames_s <= cost.start_to_ready_s + 5
 
 
+async def test_a_source_that_cannot_be_read_is_named() -> None:
+    """The sentence is that of the source."""
+    config = config_of(camera_config("c", "no-such.mp4"))
+    with pytest.raises(ConfigError, match=r"no-such\.mp4"):
+        await _measure(config, 3.0, READER)
+
+
 async def test_a_source_that_ends_too_early_is_a_sentence() -> None:
     """There is nothing to measure."""
-    config = config_of(camera_config("c", "no-such.mp4"))
+    config = config_of(camera_config("c", SCENE | {"duration_s": 0.2, "pace": "fast"}))
     with pytest.raises(ConfigError, match="--loop"):
-        await _measure(config, 3.0, READER)
+        await _measure(config, 3.0, "tests.fakes:load_hanging")
 
 
 def test_the_report_is_json_and_markdown() -> None:

@@ -155,8 +155,8 @@ async def until_answer(
 ) -> str:
     """Ask the HTTP server until the answer (status, text) is good; return its text."""
     async with asyncio.timeout(timeout_s):
-        while not is_good(*(answer := await command.get(path))):
-            await asyncio.sleep(0.1)  # noqa: ASYNC110 - it is another process that changes
+        while not is_good(*(answer := await command.get(path))):  # noqa: ASYNC110 - other process
+            await asyncio.sleep(0.1)
     return answer[1]
 
 
@@ -347,7 +347,7 @@ def test_i5_a_port_in_use_is_named_within_2_s_and_no_camera_is_opened() -> None:
         ({"model": {"engine": "torch"}}, "model.engine", "'tensorflow'"),
         ({"http": {"port": "eighty"}}, "http.port", "whole number"),
         ({"model": {"bundle": "no/such"}}, "model.bundle", "no/such"),
-        ({"http": {"port": 0, "host": "no such host"}}, "http.port", "set http.host"),
+        ({"http": {"port": 0, "host": "no such host"}}, "http.host", "use 127.0.0.1"),
         (
             {"sinks": {"jsonl": {"path": "/sys/events.jsonl"}}},
             "sinks.jsonl.path",

@@ -1,4 +1,4 @@
-"""Every odd file of ../shared/data through the whole product: damaged, cut, encrypted, turned, rare.
+"""Every odd file of ../shared/data through the product: damaged, cut, encrypted, turned, rare.
 
 Each must end by itself with its reason, every picture accounted for, without taking a capture
 process or another file with it.
@@ -71,7 +71,7 @@ async def played(files: Sequence[Path]) -> dict[str, CameraReport]:
     async with running(config_of(*cameras, capture={"cameras_per_process": 3})) as product:
         await asyncio.wait_for(asyncio.shield(product.task), 40)
         product.assert_conserved()
-        assert [capture.n_restarts for capture in product.pipeline._captures] == [0] * 4
+        assert not any(capture.n_restarts for capture in product.pipeline._captures)
         assert product.pipeline.status.worker.n_restarts == 0
         return {path.name: product.camera(f"f{i}") for i, path in enumerate(files)}
 
@@ -113,6 +113,7 @@ async def test_pictures_of_turned_files_stand_upright_in_the_ring(
     source = {"kind": "file", "path": str(path), "loop": True}
     camera = f"turned{degrees}"
     async with running(config_of(camera_config(camera, source))) as product:
+        await product.until_state(camera, "warming", "running")
         await product.until(lambda: product.camera(camera).frames_used > 0)
         seen = first_place(product, camera)
     with av.open(str(path), timeout=(5, 5)) as container:
