@@ -157,6 +157,7 @@ class Pipeline:
         if self._is_stopping.is_set():
             return
         self._is_stopping.set()
+        log.info("stopping: finishing what is under way, for at most %.1f s", self.config.drain_s)
         self._close_sources()
 
     def _close_sources(self) -> None:

@@ -54,6 +54,8 @@ class Opening:
         read_s: time-out of one read; libav needs up to two of them to report a stall.
         max_pixels: larger pictures are refused before they are decoded.
         format_name: demuxer or device; found by content where empty.
+        is_held_back: the demuxer gives out a picture of H.264 or H.265 only when the next one
+            begins to arrive, as libav's parser does for RTSP.
     """
 
     url: str
@@ -63,6 +65,7 @@ class Opening:
     read_s: float
     max_pixels: int
     format_name: str = ""
+    is_held_back: bool = False
 
 
 class Decoder:
@@ -85,6 +88,8 @@ class Decoder:
         self._decode_s = 0.0
         self._has_hidden_keyframe = False
         self._n_lost = 0
+        self._is_held_back = False
+        self._packet_at = self._received_at = 0.0
 
     # ---- opening ---------------------------------------------------------------------------------
 
@@ -143,6 +148,8 @@ class Decoder:
         # Frame threads would hold pictures back: 123 ms against 44 ms at 25 fps (1c).
         context.thread_type = "SLICE"
         context.thread_count = 1
+        is_parsed = context.codec.canonical_name in ("h264", "hevc")
+        self._is_held_back = self._opening.is_held_back and is_parsed
         is_live = self._subject.is_live
         return SourceInfo(
             context.codec.canonical_name, context.width, context.height, _fps(stream), is_live
@@ -181,12 +188,19 @@ class Decoder:
             is_video = packet.stream is self._stream
             if is_video:
                 n_packets_since += packet.size > 0
+                self._receive()
                 for picture in self._decode(packet):
                     yield self._frame(picture, index)
                     index += 1
                     n_packets_since, last_frame_at = 0, self._clock.now()
             if self._subject.is_live:
                 self._watch(self._clock.now() - last_frame_at, has_packets=n_packets_since > 0)
+
+    def _receive(self) -> None:
+        """Note when the data of this packet came: one that was held back, with the one before."""
+        before_at, self._packet_at = self._packet_at, self._clock.now()
+        is_late = self._is_held_back and before_at > 0.0
+        self._received_at = before_at if is_late else self._packet_at
 
     def _packets(self) -> Iterator[Packet[Any]]:
         if self._container is None:
@@ -229,7 +243,7 @@ class Decoder:
     def _is_silent_loss(self) -> bool:
         """Tell whether a packet without a picture is one the decoder has thrown away."""
         context = self._stream.codec_context if self._stream is not None else None
-        # libav neither reports nor marks it: at 10 % lost packets 20 of 60 pictures were just missing.
+        # libav does not report it: at 10 % lost RTP packets 20 of 60 pictures were just missing.
         is_hevc = context is not None and context.codec.canonical_name == "hevc"
         return is_hevc and self._subject.is_live and bool(self._format)
 
@@ -267,6 +281,7 @@ class Decoder:
             decode_s=decode_s,
             rotation_deg=upright_deg(picture.rotation),
             n_lost=n_lost,
+            received_at=self._received_at,
         )
 
     def _converter(self, picture: VideoFrame) -> Converter:

@@ -31,6 +31,8 @@ class Frame:
             called only for frames that are used, at most once, in the reader's thread, before the
             next frame is read.
         is_corrupt: the decoder marked the picture as damaged.
+        received_at: instant its data began to come in, up to a frame interval before `arrived_at`;
+            0 where unknown.
         n_lost: packets since the previous frame that should have been pictures and were refused.
         is_keyframe: the picture depends on no other.
         decode_s: seconds the decoder worked on it (0 where unknown).
@@ -49,3 +51,4 @@ class Frame:
     decode_s: float = 0.0
     rotation_deg: int = 0
     n_lost: int = 0
+    received_at: float = 0.0

@@ -73,10 +73,7 @@ class FrameGate:
 
     def check(self, frame: Frame) -> Verdict:
         """Judge the next frame."""
-        if frame.n_lost:
-            self._damage(frame.arrived_at)
-        if frame.is_corrupt:
-            self._damage(frame.arrived_at)
+        if self._is_corrupt(frame):
             return Verdict("corrupt", is_degraded=True)
         if not self._has_keyframe and not frame.is_keyframe:
             return Verdict("no_keyframe")
@@ -95,6 +92,11 @@ class FrameGate:
         if frame.is_keyframe:
             self._is_repaired = True
         return Verdict(None, is_resized, self._is_degraded(frame.arrived_at))
+
+    def _is_corrupt(self, frame: Frame) -> bool:
+        if frame.is_corrupt or frame.n_lost:
+            self._damage(frame.arrived_at)
+        return frame.is_corrupt
 
     def _damage(self, at: float) -> None:
         self._damaged_at, self._is_repaired = at, False

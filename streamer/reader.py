@@ -306,7 +306,7 @@ class _Session:
         if verdict.drop is not None:
             self._tally.dropped[verdict.drop] += 1
             return
-        stamp = self._mapper.map(frame.pts_s, frame.arrived_at)
+        stamp = self._mapper.map(frame.pts_s, frame.received_at or frame.arrived_at)
         if verdict.is_resized:
             self._begin("resolution")
         elif stamp.is_discontinuity:

@@ -27,7 +27,7 @@ N_BEHIND: Final = 8
 BEHIND_FOR_S: Final = 0.7
 """And so are frames behind it for this long."""
 SLIP_S: Final = 0.2
-"""A stream's clock that has stood still may be behind the frames stamped by arrival by this much."""
+"""A clock that has stood still may then be behind the frames stamped by arrival by this much."""
 WRAPS_S: Final = ((1 << 32) / 90_000, (1 << 33) / 90_000)
 MAX_PTS_S: Final = 4e9
 """Larger values (a date of 2096 in seconds) are nonsense; below, MIN_STEP_S is still resolved."""

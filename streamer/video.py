@@ -108,7 +108,7 @@ class RtspVideo(_LibavSource):
         opening = _live_opening(
             url, Subject(f"camera {config.url}", True, is_tls), options, capture
         )
-        super().__init__(opening, clock, stop)
+        super().__init__(replace(opening, is_held_back=True), clock, stop)
 
     def frames(self) -> Iterator[Frame]:
         """Yield frames until the stop event is set; raises `SourceLostError`."""

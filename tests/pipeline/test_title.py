@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 from pipeline.title import hide_arguments
 hidden = hide_arguments()
-print(hidden, sys.argv[1], Path('/proc/self/cmdline').read_bytes().split(bytes(1))[-1 - 2:])
+shown = Path('/proc/self/cmdline').read_text().split(chr(0))
+print(hidden, sys.argv[1], [text for text in shown if text][-2:])
 print(Path('/proc/self/environ').read_bytes().count(bytes(1)) > 2)
 """
 
@@ -33,8 +34,7 @@ def test_the_list_of_processes_shows_no_password() -> None:
     )
     arguments, environment = done.stdout.splitlines()
     assert arguments.startswith(f"True {address} ")
-    assert "rtsp://***@10.0.0.1/live" in arguments
-    assert arguments.count("c4nary") == 1
+    assert arguments.endswith(" ['rtsp://***@10.0.0.1/live', '--loop']")
     assert environment == "True"
 
 
@@ -42,7 +42,7 @@ def test_the_list_of_processes_shows_no_password() -> None:
     ("arguments", "hidden"),
     [
         (b"run\0a.mp4\0", b"run\0a.mp4\0"),
-        (b"run\0rtsp://user:word@h/\0--loop\0", b"run\0rtsp://***@h/\0--loop\0\0\0\0\0\0\0\0"),
+        (b"run\0rtsp://user:word@h/\0--loop\0", b"run\0rtsp://***@h/\0--loop\0" + bytes(6)),
         (b"rtsp://a:@h/\0", b"rtsp://***@h\0"),
         (b"\xff\xfe\0", b"\xff\xfe\0"),
     ],

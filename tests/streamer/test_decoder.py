@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ from streamer.decoder import CONTAINERS, Decoder, Opening
 from streamer.errors import SourceLostError, SourceOpenError
 from streamer.libav import Subject
 from streamer.source import SourceStatistics
+from tests.camera_clip import ClipSpec, encode_clip
 from tests.clip_file import write_clip, write_sound
 from tests.conftest import FakeClock
 from tests.frame_code import read_code
@@ -123,6 +125,41 @@ def test_a_file_without_pictures_is_read_to_its_end(tmp_path: Path) -> None:
     decoder.open()
     assert len(list(decoder.frames())) >= 0
     decoder.close()
+
+
+def test_hevc_pictures_that_the_decoder_leaves_out_are_told_with_the_next_one(
+    tmp_path: Path,
+) -> None:
+    """libav raises nothing and marks nothing when a reference is missing."""
+    clip = encode_clip(ClipSpec("hevc", gop=10, n_gops=3))
+    path = tmp_path / "lossy.hevc"
+    pictures = [nals for i, nals in enumerate(clip.predicted) if i != 14]
+    path.write_bytes(b"".join(b"\0\0\0\1" + nal for nals in pictures for nal in nals))
+    statistics = SourceStatistics()
+    decoder = Decoder(opening(path, is_live=True), FakeClock(), statistics)
+    decoder.open()
+    frames = list(decoder.frames())
+    decoder.close()
+    codes = [read_code(frame.picture()) for frame in frames]
+    assert codes == [*range(14), *range(20, 30)]
+    assert [frame.n_lost for frame in frames] == [0] * 14 + [5] + [0] * 9
+    assert statistics.decode_errors == 5
+
+
+@pytest.mark.parametrize("is_held_back", [True, False])
+def test_a_picture_the_demuxer_held_back_is_dated_to_when_its_data_came(
+    tmp_path: Path, is_held_back: bool
+) -> None:
+    """RTSP: a picture comes out when the next one begins, so its own began with the one before."""
+    clip = write_clip(tmp_path / "clip.mkv", 10)
+    how = replace(opening(clip, is_live=True), is_held_back=is_held_back)
+    decoder = Decoder(how, RunningClock(0.001), SourceStatistics())
+    decoder.open()
+    frames = list(decoder.frames())
+    decoder.close()
+    assert all(frame.received_at < frame.arrived_at for frame in frames)
+    for before, frame in itertools.pairwise(frames):
+        assert (frame.received_at < before.arrived_at) == is_held_back
 
 
 def test_sound_does_not_hide_that_the_video_has_stopped(tmp_path: Path) -> None:

@@ -194,6 +194,23 @@ def test_a_dark_picture_is_black_after_its_time(sigma: float) -> None:
     assert states.index("black") == pytest.approx(100, abs=1)
 
 
+def test_pictures_after_a_lost_one_are_degraded_until_a_key_frame_and_a_second() -> None:
+    """HEVC decoders leave damaged pictures out and mark nothing."""
+    gate = FrameGate()
+
+    def judge(k: int, n_lost: int = 0, *, is_keyframe: bool = False) -> Verdict:
+        at = k * INTERVAL_S
+        picture = lambda: noise(1)  # noqa: E731 - never called
+        return gate.check(
+            Frame(k, None, at, 320, 240, picture, is_keyframe=is_keyframe, n_lost=n_lost)
+        )
+
+    assert judge(0, is_keyframe=True) == judge(1) == Verdict(None)
+    assert judge(3, n_lost=1) == Verdict(None, is_degraded=True)
+    assert all(judge(k).is_degraded for k in range(4, 30))
+    assert judge(30, is_keyframe=True) == judge(31) == Verdict(None)
+
+
 def test_light_clears_black() -> None:
     """At once."""
     health = PictureHealth(10.0, 10.0)

@@ -145,6 +145,23 @@ def test_a_gap_begins_a_new_run(ring: RingSpec, clock: FakeClock) -> None:
     assert_conserved(bench)
 
 
+def test_no_frame_from_after_a_jump_of_the_stream_belongs_to_the_run_before(
+    ring: RingSpec, clock: FakeClock
+) -> None:
+    """Whether it was a jump is known one frame later: the first one is dropped and counted."""
+    script = [
+        *pictures(20),
+        *(picture_frame(i, pts_s=1000 + i / 10, is_keyframe=False) for i in range(20, 40)),
+    ]
+    bench = Bench(ring, clock, script, source=LIVE)
+    bench.run()
+    runs = [note.run for note in bench.frames]
+    assert runs == [0] * 20 + [1] * 19
+    assert [note.reset for note in bench.frames if note.reset] == ["start", "discontinuity"]
+    assert bench.notes[-1].counters.dropped == {"discontinuity": 1}  # type: ignore[union-attr]
+    assert_conserved(bench)
+
+
 def test_a_lasting_change_of_size_begins_a_new_run_and_its_first_frames_never_reach_the_model(
     ring: RingSpec, clock: FakeClock
 ) -> None:

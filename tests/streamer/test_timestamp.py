@@ -164,6 +164,31 @@ def test_a_single_wild_value_is_ignored() -> None:
     assert [s.media_s for s in stamps] == pytest.approx([i / 25 for i in range(100)], abs=1e-5)
 
 
+def test_only_the_first_value_that_does_not_fit_is_suspect() -> None:
+    """It may be the first frame after a jump; the next one tells, and nonsense goes on without."""
+    jump = stamp([(pts + 100 if i >= 50 else pts, at) for i, (pts, at) in enumerate(camera(60))])  # type: ignore[operator]
+    assert [i for i, s in enumerate(jump) if s.is_suspect] == [50]
+    assert [i for i, s in enumerate(jump) if s.is_discontinuity] == [51]
+    wild = [1e3 * (-7) ** (i % 9) if i >= 50 else pts for i, (pts, _) in enumerate(camera(90))]
+    nonsense = stamp([(pts, at) for pts, (_, at) in zip(wild, camera(90), strict=True)])
+    assert [i for i, s in enumerate(nonsense) if s.is_suspect] == [50]
+
+
+@pytest.mark.parametrize("still_s", [0.5, 3.0, 60.0])
+def test_a_clock_that_stood_still_and_goes_on_costs_nothing(still_s: float) -> None:
+    """B4: the same PTS for a while, then on from there: true time throughout, no jump."""
+    n_still = round(still_s * 10)
+    frames: Frames = [
+        (i / 10 if i < 50 else max(4.9, (i - n_still) / 10), at)
+        for i, (_, at) in enumerate(camera(100 + n_still, 10.0))
+    ]
+    stamps = stamp(frames)
+    check(frames, stamps)
+    assert n_jumps(stamps) == 0
+    assert [s.media_s for s in stamps] == pytest.approx([i / 10 for i in range(len(stamps))])
+    assert max(errors_s(frames, stamps)) <= 0.2
+
+
 def test_two_jumps_are_two() -> None:
     """Forward by 100 s and back again 2 s later: two discontinuities, one time line."""
     frames: Frames = [

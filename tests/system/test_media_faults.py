@@ -47,14 +47,15 @@ def n_replaced(product: Running) -> int:
 
 # ---- B1 ----------------------------------------------------------------------------------------
 
-H264 = CameraOptions(gop_s=0.4, n_gops=90)
+# With this seed packets are hit early at 0.5 %, too.
+H264 = CameraOptions(gop_s=0.4, n_gops=90, seed=11)
 HEVC = CameraOptions(codec="hevc", n_gops=25)
 DAMAGED = {
     # camera: what it is, its frame rate, what its packets suffer, pictures hit that make a test
     "h264-0_5": (H264, 25.0, {"corrupt": 0.005}, 2),
     "h264-5": (H264, 25.0, {"corrupt": 0.05}, 15),
     "h264-30": (H264, 25.0, {"corrupt": 0.3}, 80),
-    "hevc-loss": (HEVC, 10.0, {"loss": 0.05}, 4),
+    "hevc-loss": (HEVC, 10.0, {"loss": 0.1}, 4),
     "hevc-flips": (HEVC, 10.0, {"corrupt": 0.1}, 8),
 }
 # Of 32 pictures: more damaged ones than a tenth must be told.
@@ -82,6 +83,7 @@ async def test_damaged_packets_are_counted_marked_and_over_within_a_gop_and_a_se
         healed_at = now()
         for name in cameras:
             await product.until(lambda name=name: has_clean_since(product, name, healed_at))
+            print(f"B1 {name}: a clean window {now() - healed_at:.2f} s after the damage")
         await stack.aclose()
     for name, camera in cameras.items():
         check_damaged(product, name, camera, healed_at)
@@ -163,7 +165,7 @@ async def test_nothing_is_used_before_the_first_keyframe(blind_s: float) -> None
             assert product.pipeline.status.cameras["door"].tally.total.used == 0
             assert product.camera("door").state == "no_keyframe"
             camera.set(no_idr=False)
-            key_at = now()
+            key_at = instant_of(camera.ledger, "set") or 0.0
             used = product.pipeline.status.cameras["door"]
             back_at = await product.until(lambda: used.tally.total.used > 0)
             print(f"B2: told {told_at - connected_at:.2f} s, first frame {back_at - key_at:.2f} s")
@@ -171,7 +173,7 @@ async def test_nothing_is_used_before_the_first_keyframe(blind_s: float) -> None
             await product.until(lambda: len(product.predictions) >= 2)
         windows = shown(product, "door", camera.ledger)
         assert_unbroken(windows)
-        assert all(w.oldest.sent_at >= key_at for w in windows)
+        assert all(w.oldest.sent_at > key_at for w in windows)
         assert len(camera.ledger.sessions) == 1
         product.assert_conserved()
 

@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -126,11 +125,8 @@ def _segments(pid: int) -> list[Path]:
 
 def slope(points: list[tuple[float, float]]) -> float:
     """Return the Theil-Sen slope: the median of the slopes of all pairs of points."""
-    return statistics.median((y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in _pairs(points))
-
-
-def _pairs(points: list[tuple[float, float]]) -> Iterator[Any]:
-    return itertools.combinations(points, 2)
+    pairs = itertools.combinations(points, 2)
+    return statistics.median([(y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in pairs])
 
 
 def slope_range(points: list[tuple[float, float]], n_draws: int = 200) -> tuple[float, float]:

@@ -130,7 +130,7 @@ async def test_each_refusal_has_its_state_within_1_s_and_ends_with_the_cause(
         product = await stack.enter_async_context(running(config))
         noticed = [until_refused(product, cameras, status) for status in REFUSALS]
         print("A3: noticed after", [round(s, 3) for s in await asyncio.gather(*noticed)])
-        texts = [secret_free(product)]
+        texts = [everything_told(product)]
         fixed_at = now()
         for camera in cameras.values():
             camera.set(mode="ok")
@@ -139,7 +139,7 @@ async def test_each_refusal_has_its_state_within_1_s_and_ends_with_the_cause(
         assert_slower_for_passwords(cameras, fixed_at)
         for name in cameras:
             await product.until_state(name, "running")
-        texts.append(secret_free(product))
+        texts.append(everything_told(product))
     texts.append(caplog.text)
     pair = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
     for secret in (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), pair):
@@ -147,10 +147,12 @@ async def test_each_refusal_has_its_state_within_1_s_and_ends_with_the_cause(
     product.assert_conserved()
 
 
-def secret_free(product: Running) -> str:
-    """Return everything the product tells anybody: status page and metrics."""
+def everything_told(product: Running) -> str:
+    """Return what anybody may see: status page, metrics, command lines and environments."""
     exposition = product.pipeline.metrics.exposition(is_openmetrics=True)[0].decode()
-    return exposition + product.pipeline.status.snapshot().model_dump_json()
+    children = psutil.Process().children(recursive=True)
+    processes = [f"{child.cmdline()} {child.environ()}" for child in children]
+    return "\n".join([exposition, product.pipeline.status.snapshot().model_dump_json(), *processes])
 
 
 async def until_refused(product: Running, cameras: dict[str, ScriptedCamera], status: int) -> float:
@@ -286,6 +288,7 @@ async def test_a_dead_or_hung_capture_process_is_replaced_within_6_s(together: i
         await product.until(lambda: is_told(product, cameras))
         await stack.aclose()
     assert_nothing_lost(shown(product, "neighbour", cameras["neighbour"].ledger))
+    assert product.camera("neighbour").frames_dropped.keys() <= {"shutdown"}
     for name in names[:together]:
         assert_unbroken(shown(product, name, cameras[name].ledger))
     product.assert_conserved()

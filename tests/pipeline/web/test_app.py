@@ -93,7 +93,7 @@ def test_a_port_in_use_is_one_sentence_before_anything_starts() -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "x" * 300])
 def test_a_host_that_is_not_ours_is_one_sentence(host: str) -> None:
     """An address of another machine, a name that does not resolve, a name that cannot be one."""
-    with pytest.raises(ConfigError, match=r"^http\.port: .* is no address of this machine; set"):
+    with pytest.raises(ConfigError, match=r"^http\.host: .* is no address of this machine; use"):
         make_server(HttpConfig(host=host, port=0)).bind()
 
 
