@@ -15,15 +15,17 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psutil
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.app import Pipeline
@@ -33,7 +35,10 @@ from pipeline.report import CameraReport
 from pipeline.sinks.base import ReadySink
 from streamer.clock import SystemClock
 
+ROOT = Path(__file__).parents[1]
 READER = "tests.code_reader:load_code_reader"
+EAGER = {"motion_on": 0.05, "motion_off": 0.02, "min_duration_s": 0.0}
+"""Detector settings that turn the smallest motion into an event."""
 
 
 class CollectSink(ReadySink):
@@ -159,6 +164,31 @@ def parse(exposition: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float
     }
 
 
+def write_config(path: Path, **sections: Any) -> Path:
+    """Write a configuration file with one rendered scene, unless the test says otherwise."""
+    scene = {"kind": "synthetic", "name": "street", "width": 320, "height": 180}
+    config = {"cameras": [{"id": "scene", "source": scene}], "http": {"port": 0}}
+    path.write_text(yaml.safe_dump(config | sections, allow_unicode=True))
+    return path
+
+
+def run_to_end(
+    *arguments: str, launcher: tuple[str, ...] = (), env: Mapping[str, str] | None = None
+) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run `bresnet ...` to its end; return what it printed and how many seconds it took."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [*launcher, sys.executable, "-m", "pipeline", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+        cwd=ROOT,
+        env=env,
+    )
+    return done, time.monotonic() - began
+
+
 class Command:
     """`bresnet ...` as a process of its own; its logs are read from a file.
 
@@ -245,6 +275,15 @@ class Command:
                     return err.code, err.read().decode()
 
         return await asyncio.to_thread(ask)
+
+    async def until_answer(
+        self, path: str, is_good: Callable[[int, str], bool], timeout_s: float = 60.0
+    ) -> str:
+        """Ask its HTTP server until the answer (status, text) is good; return the text."""
+        async with asyncio.timeout(timeout_s):
+            while not is_good(*(answer := await self.get(path))):  # noqa: ASYNC110 - not our loop
+                await asyncio.sleep(0.02)
+        return answer[1]
 
     async def status(self) -> dict[str, Any]:
         """Return /api/v1/status."""

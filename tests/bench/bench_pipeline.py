@@ -52,14 +52,18 @@ def make_clip(path: Path) -> Path:
 @contextlib.contextmanager
 def cases(folder: Path) -> Iterator[dict[str, list[str]]]:
     """Yield the arguments of each case by name; the RTSP server runs meanwhile."""
-    clips = [str(make_clip(folder / f"bench{i}.mp4")) for i in range(4)]
+    clips = [str(make_clip(folder.absolute() / f"bench{i}.mp4")) for i in range(4)]
     grouped = folder / "grouped.yaml"
-    cameras = "".join(f"  - {{id: c{i}, source: {clip}}}\n" for i, clip in enumerate(clips))
-    grouped.write_text(f"cameras:\n{cameras}capture: {{cameras_per_process: 4}}\n")
+    sources = [{"kind": "file", "path": clip, "loop": True} for clip in clips]
+    config = {
+        "cameras": [{"id": f"c{i}", "source": source} for i, source in enumerate(sources)],
+        "capture": {"cameras_per_process": len(clips)},
+    }
+    grouped.write_text(json.dumps(config))
     arguments = {
         "one-file": [clips[0], "--loop"],
         "four-files": [*clips, "--loop"],
-        "four-files-one-process": ["--config", str(grouped), "--loop"],
+        "four-files-one-process": ["--config", str(grouped)],
     }
     with contextlib.ExitStack() as stack:
         if is_gst_here():

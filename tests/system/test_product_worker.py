@@ -284,29 +284,15 @@ def mapped(process: psutil.Process) -> str:
     return Path(f"/proc/{process.pid}/maps").read_text()
 
 
-async def until_ready(command: Command, code: int, timeout_s: float) -> float:
-    """Wait until /readyz answers with this code; return how long it took."""
-    began = now()
-    async with asyncio.timeout(timeout_s):
-        while (await command.get("/readyz"))[0] != code:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.01)
-    return now() - began
-
-
-async def until_scored(command: Command, n_before: float = 0.0) -> float:
-    """Wait until there are more scores than before; return how long it took."""
-    began = now()
-    async with asyncio.timeout(100):
-        while await n_scored(command) <= n_before:
-            await asyncio.sleep(0.1)
-    return now() - began
-
-
-async def n_scored(command: Command) -> float:
+def n_scored(metrics: str) -> float:
     """Return how many windows were classified."""
     labels = frozenset([("model", "untrained"), ("outcome", "ok")])
-    samples = parse((await command.get("/metrics"))[1])
-    return samples.get(("bresnet_inference_windows_total", labels), 0.0)
+    return parse(metrics).get(("bresnet_inference_windows_total", labels), 0.0)
+
+
+async def until_scored(command: Command, n_before: float = 0.0) -> None:
+    """Wait until more windows were classified than before."""
+    await command.until_answer("/metrics", lambda _, text: n_scored(text) > n_before, 100)
 
 
 def children_of(command: Command) -> tuple[psutil.Process, psutil.Process]:
@@ -327,7 +313,9 @@ async def test_the_real_network_scores_and_every_process_keeps_to_its_memory(
         await command.until_running("street")
         assert (await command.get("/readyz"))[0] == 503
         assert (await command.get("/livez"))[0] == 200
-        first_s = await until_scored(command)
+        began = now()
+        await until_scored(command)
+        first_s = now() - began
         assert (await command.get("/readyz"))[0] == 200
         top_scores = (await command.status())["cameras"][0]["top_scores"]
         assert all(0 <= top["score"] <= 1 for top in top_scores)
@@ -336,10 +324,12 @@ async def test_the_real_network_scores_and_every_process_keeps_to_its_memory(
         assert_own_libraries(control, capture, worker)
         memory = [pss_mb(process) for process in (control, capture, worker)]
         worker.kill()
-        n_before = await n_scored(command)
-        noticed_s = await until_ready(command, 503, 5)
+        began = now()
+        await command.until_answer("/readyz", lambda code, _: code == 503)
+        noticed_s = now() - began
         assert (await command.get("/livez"))[0] == 200
-        again_s = noticed_s + await until_scored(command, n_before)
+        await until_scored(command, n_scored((await command.get("/metrics"))[1]))
+        again_s = now() - began
         assert (await command.get("/readyz"))[0] == 200
         assert capture.is_running()
         assert await command.end() == 0

@@ -13,7 +13,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,7 @@ import yaml
 from tests.camera import ScriptedCamera
 from tests.camera_script import CameraOptions
 from tests.conftest import eventually
-from tests.product import Command
-
-ROOT = Path(__file__).parents[2]
-SCENE = {"kind": "synthetic", "name": "street", "width": 320, "height": 180}
-EAGER = {"motion_on": 0.05, "motion_off": 0.02, "min_duration_s": 0.0}
+from tests.product import EAGER, Command, run_to_end, write_config
 
 # Address shapes of real cameras. Every one has a canary of its own.
 SHAPES = {
@@ -120,26 +115,23 @@ def environment() -> dict[str, str]:
     }
 
 
-def write_config(folder: Path, cameras: dict[str, str], **sections: Any) -> Path:
+def write_cameras(folder: Path, cameras: dict[str, str]) -> Path:
     """Write a configuration of these addresses and one scene."""
     addresses = cameras | (
         {"dot": cameras["dot"].replace(canary_of("dot"), "${CAMERA_WORD}")}
         if "dot" in cameras
         else {}
     )
-    config = {
-        "cameras": [
-            {"id": "scene", "source": SCENE},
+    return write_config(
+        folder / "x.yaml",
+        cameras=[
+            {"id": "scene", "source": "synthetic:street"},
             *({"id": name, "source": address} for name, address in addresses.items()),
         ],
-        "http": {"port": 0},
-        "capture": {"cameras_per_process": 20, "open_timeout_s": 1.0},
-        "sinks": {"jsonl": {"path": str(folder / "events.jsonl")}},
-        "detector": EAGER,
-    }
-    path = folder / "x.yaml"
-    path.write_text(yaml.safe_dump(config | sections, allow_unicode=True))
-    return path
+        capture={"cameras_per_process": 20, "open_timeout_s": 1.0},
+        sinks={"jsonl": {"path": str(folder / "events.jsonl")}},
+        detector=EAGER,
+    )
 
 
 @contextlib.contextmanager
@@ -178,7 +170,7 @@ async def test_a_camera_that_fails_shows_no_secret_anywhere(fault: str, tmp_path
     """Log at DEBUG, output, events, pages, arguments and environments: nothing in any shape."""
     hits: list[str] = []
     with failing_camera(fault) as host:
-        config = write_config(tmp_path, {shape: address_of(shape, host) for shape in SHAPES})
+        config = write_cameras(tmp_path, {shape: address_of(shape, host) for shape in SHAPES})
         arguments = ("run", "--config", str(config), "--log-level", "debug")
         with Command(*arguments, folder=tmp_path, env=environment()) as command:
             await command.until_running("scene")
@@ -217,26 +209,24 @@ async def test_addresses_on_the_command_line_are_in_no_list_of_processes(tmp_pat
     assert not hits, "\n".join(hits)
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline", *arguments],
-        capture_output=True,
-        timeout=40,
-        check=False,
-        cwd=ROOT,
-        env=environment(),
-    )
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; its environment holds secrets."""
+    return run_to_end(*arguments, env=environment())[0]
+
+
+def assert_no_hit(done: subprocess.CompletedProcess[str]) -> None:
+    """Search what the command printed."""
+    hits = hits_in("stdout", done.stdout.encode()) + hits_in("stderr", done.stderr.encode())
+    assert not hits, "\n".join(hits)
 
 
 def test_config_show_hides_every_shape(tmp_path: Path) -> None:
     """And shows what people need: host, port and path."""
-    config = write_config(tmp_path, {shape: address_of(shape, "door:554") for shape in SHAPES})
+    config = write_cameras(tmp_path, {shape: address_of(shape, "door:554") for shape in SHAPES})
     done = run("config", "show", str(config))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(b"door:554") == len(SHAPES)
-    hits = hits_in("stdout", done.stdout) + hits_in("stderr", done.stderr)
-    assert not hits, "\n".join(hits)
+    assert done.stdout.count("door:554") == len(SHAPES)
+    assert_no_hit(done)
 
 
 @pytest.mark.parametrize("command", ["check", "show", "run"])
@@ -255,10 +245,9 @@ def test_a_configuration_error_quotes_no_secret(command: str, tmp_path: Path) ->
     arguments = ("run", "--config") if command == "run" else ("config", command)
     done = run(*arguments, str(path))
     assert done.returncode == 2
-    assert done.stdout == b""
-    assert done.stderr.startswith(b"error: ")
-    hits = hits_in("stderr", done.stderr)
-    assert not hits, "\n".join(hits)
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert_no_hit(done)
 
 
 @pytest.mark.parametrize("shape", SHAPES | REFUSED)
@@ -266,9 +255,8 @@ def test_an_option_that_does_not_fit_quotes_no_secret(shape: str) -> None:
     """`--loop` with an address, or an address that is refused."""
     done = run("run", "--loop", address_of(shape, "door:554"))
     assert done.returncode == 2
-    assert done.stderr.count(b"\n") == 1
-    hits = hits_in("stdout", done.stdout) + hits_in("stderr", done.stderr)
-    assert not hits, "\n".join(hits)
+    assert done.stderr.count("\n") == 1
+    assert_no_hit(done)
 
 
 def test_the_search_finds_a_secret_in_every_spelling() -> None:
