@@ -75,7 +75,7 @@ def assert_all_ended(events: list[dict[str, Any]]) -> None:
         "events go on",
         "all children hang",
         pytest.param("the worker is ready", marks=pytest.mark.slow),
-        *(pytest.param(str(seed), marks=pytest.mark.slow) for seed in range(16)),
+        *(pytest.param(str(seed), marks=pytest.mark.soak) for seed in range(16)),
     ],
 )
 @pytest.mark.timeout(120)

@@ -179,7 +179,7 @@ async def test_e1_a_killed_worker_costs_at_most_a_batch_and_no_camera_notices() 
     await kill_again_and_again(5, seed=1)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(240)
 async def test_e1_twenty_times() -> None:
     """The loop of the codes is long enough for a minute, and so is the test."""
