@@ -24,9 +24,13 @@ Health = Literal["ok", "frozen", "black"]
 _CONFIRM: Final = 3
 # Damage counterfeits sizes: a flipped bit in a parameter set holds for every picture up to the
 # next key frame, and those are rarely marked (at 30 % damaged packets, ten pictures of 48x48 in a
-# row were seen). For so long after any damage a new size must come with so many key frames.
+# row were seen), and for longer when the next set is damaged, too. For so long after any damage a
+# new size must come with so many key frames; and, unless the present one was only announced and no
+# picture ever had it, for so long with more of them (two were too few about once in 60 s).
 _DISTRUST_S: Final = 10.0
 _CONFIRM_KEYFRAMES: Final = 2
+_REFUTE_S: Final = 2.5
+_REFUTE_KEYFRAMES: Final = 4
 _DEGRADED_S: Final = 1.0
 # Streams without further key frames (intra refresh) heal too.
 _HEALED_S: Final = 10.0
@@ -63,11 +67,14 @@ class FrameGate:
     """
 
     def __init__(self, announced: tuple[int, int] | None = None) -> None:
-        self._size: tuple[int, int] | None = announced if announced and all(announced) else None
+        self._announced = announced if announced and all(announced) else None
+        self._size = self._announced
         self._has_keyframe = False
         self._candidate: tuple[int, int] | None = None
         self._n_candidate = 0
         self._n_candidate_keyframes = 0
+        self._candidate_since = 0.0
+        self._is_size_seen = False
         self._damaged_at: float | None = None
         self._is_repaired = True
 
@@ -88,7 +95,7 @@ class FrameGate:
         elif self._candidate is not None:
             # Back to the old size: the other one was damage.
             self._damage(frame.arrived_at)
-        self._candidate = None
+        self._candidate, self._is_size_seen = None, True
         if frame.is_keyframe:
             self._is_repaired = True
         return Verdict(None, is_resized, self._is_degraded(frame.arrived_at))
@@ -107,12 +114,17 @@ class FrameGate:
             if self._candidate is not None:
                 self._damage(frame.arrived_at)
             self._candidate, self._n_candidate, self._n_candidate_keyframes = size, 0, 0
+            self._candidate_since = frame.arrived_at
         self._n_candidate += 1
         self._n_candidate_keyframes += frame.is_keyframe
         if self._n_candidate < _CONFIRM:
             return False
-        is_trusted = self._age_s(frame.arrived_at) >= _DISTRUST_S
-        return is_trusted or self._n_candidate_keyframes >= _CONFIRM_KEYFRAMES
+        if self._age_s(frame.arrived_at) >= _DISTRUST_S:
+            return True
+        if not self._is_size_seen or size == self._announced:
+            return self._n_candidate_keyframes >= _CONFIRM_KEYFRAMES
+        lasted_s = frame.arrived_at - self._candidate_since
+        return lasted_s >= _REFUTE_S and self._n_candidate_keyframes >= _REFUTE_KEYFRAMES
 
     def _age_s(self, now: float) -> float:
         return math.inf if self._damaged_at is None else now - self._damaged_at

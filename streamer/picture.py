@@ -29,7 +29,10 @@ class Converter:
     def __call__(self) -> Picture:
         """Return uint8 (H, W, 3), RGB; the same array at every call."""
         if self._rgb is None:
-            self._rgb = self._picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+            # Left to itself, libav starts and ends threads for each picture: 5.4 instead of 0.8 ms
+            # of CPU at 1080p.
+            rgb = self._picture.to_ndarray(format="rgb24", threads=1)
+            self._rgb = rgb.astype(np.uint8, copy=False)
         return self._rgb
 
 

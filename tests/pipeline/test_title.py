@@ -35,10 +35,10 @@ def test_the_list_of_processes_shows_the_command_without_the_password(
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
-        env={"HOME": "/home/x"},
+        env={"HOME": "/nowhere"},
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == f"{address} /home/x\n"
+        assert process.stdout.readline() == f"{address} /nowhere\n"
         title = " ".join(text for text in psutil.Process(process.pid).cmdline() if text)
         process.communicate("")
     assert title.rstrip().endswith(shown)

@@ -82,13 +82,22 @@ def test_a_change_there_and_back_is_two_changes() -> None:
     assert sum(v.drop == "off_size" for v in verdicts) == 4
 
 
-def test_after_damage_a_new_size_needs_a_second_key_frame() -> None:
-    """One flipped bit in a parameter set lasts a whole group of pictures."""
+def test_after_damage_a_new_size_needs_four_key_frames_and_some_time() -> None:
+    """One flipped bit in a parameter set lasts a whole group of pictures, or two or three."""
     stream = Stream()
     stream.feed("kppxpp")
-    assert set(stream.drops("K" + "P" * 9)) == {"off_size"}
+    assert set(stream.drops(("K" + "P" * 9) * 3)) == {"off_size"}
     assert stream.drops("kppp") == ["-"] * 4
-    assert stream.drops("K" + "P" * 9 + "KPP") == ["off_size"] * 10 + ["-"] * 3
+    assert set(stream.drops("KKKKKK")) == {"off_size"}
+    assert stream.drops("kppp") == ["-"] * 4
+    assert stream.drops(("K" + "P" * 9) * 3 + "KPP") == ["off_size"] * 30 + ["-"] * 3
+
+
+def test_the_way_back_to_the_announced_size_is_shorter() -> None:
+    """A false size that was believed is left with the second key frame of the true one."""
+    stream = Stream((320, 240))
+    assert stream.drops("kppKPPPPx") == [*"---", "off_size", "off_size", *"---", "corrupt"]
+    assert stream.drops("kppkpp") == ["off_size"] * 3 + ["-"] * 3
 
 
 def test_distrust_ends_when_the_stream_is_clean_again() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import av
 import pytest
 
 from streamer.clock import SystemClock
 from streamer.config import CaptureConfig, FileSource
 from streamer.file import FileVideo
 from streamer.frame import Frame
-from streamer.picture import upright_deg
+from streamer.picture import Converter, upright_deg
 from tests.clip_file import write_clip
 from tests.frame_code import read_code
 
@@ -83,3 +84,15 @@ def test_a_picture_is_converted_once(tmp_path: Path) -> None:
     """Asking again gives the same array."""
     frame = read_file(write_clip(tmp_path / "clip.mp4", 1))[0]
     assert frame.picture() is frame.picture()
+
+
+def test_converting_starts_no_thread(tmp_path: Path) -> None:
+    """libav would start some for every picture, which costs more than the conversion."""
+    clip = write_clip(tmp_path / "clip.mp4", 1, size=(640, 480))
+    with av.open(str(clip), timeout=(5, 5)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        picture = next(container.decode(video=0))
+        tasks = Path("/proc/self/task")
+        before = {task.name for task in tasks.iterdir()}
+        assert Converter(picture)().shape == (480, 640, 3)
+        assert {task.name for task in tasks.iterdir()} <= before
