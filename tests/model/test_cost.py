@@ -1,0 +1,80 @@
+"""The cost of a step: against an independent count, and against the published tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from model import spec
+from model.cost import step_macs
+from model.plan import Plan
+
+GIGA = 1e9
+
+
+def full_macs(size: tuple[int, int] | None = None) -> dict[str, int]:
+    plan = Plan(28)
+    return step_macs(plan, plan.first, size)
+
+
+def pair_macs(hop: int) -> float:
+    """A step that keeps values but no products, with (2+1)D pairs: counted by hand, in GMACs.
+
+    Spatial halves run on slices that are new or at an edge, temporal taps on those inside the
+    window; `d` and `e` are the slices of a hop before and behind the pool.
+    """
+    d, e = hop // 2, hop // 4
+    area = 128 * 128
+    macs = area * (hop * 9 * 3 * 22 + (3 * d + 2) * 22 * 32)
+    macs += area * ((d + 1) * 9 * 32 * 72 + (3 * d + 2 + 3 + 2) * 72 * 32)
+    macs += area * ((d + 1 + 2) * 9 * 32 * 116 + (3 * d + (2 + 3) + (3 + 3 + 2)) * 116 * 64)
+    fresh0, area = min(e, 3), 64 * 64  # block0 has 3 edge-free slices, its averages 4
+    macs += area * (min(e, 5) + 3) * (64 * 13 + 13 * 16 + 9 * 16 * 36)
+    macs += area * ((3 * (fresh0 + 5) - 2) * 36 * 16 + (fresh0 + 5) * (16 * 16 + 16 * 256))
+    macs += area * (min(e, 4) + 4) * (64 * 52 + 52 * 256)
+    later = sum(
+        row.macs for row in spec.layer_table() if row.name in ("block1", "block2", "block3")
+    )
+    later -= 6 * 2_359_296  # taps outside the window, 2 a block
+    later -= (3 - fresh0) * (64 * 64 * (256 * 29 + 29 * 32) + 32 * 32 * 9 * 32 * 72)
+    later -= max(0, 2 - e) * 32 * 32 * (256 * 171 + 171 * 512)
+    return (macs + later + 2048 * 256) / GIGA
+
+
+@pytest.mark.parametrize(("hop", "published"), [(4, 12.14), (8, 15.29), (16, 21.24)])
+def test_the_geometry_gives_the_published_cost_of_cached_values(hop: int, published: float) -> None:
+    """MODEL, section 3: 12.14, 15.29 and 21.24 GMACs, from the same edges and fresh slices."""
+    assert pair_macs(hop) == pytest.approx(published, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("hop", "expected", "published"), [(4, 11.05, 11.17), (8, 14.01, 14.33), (16, 19.70, 20.29)]
+)
+def test_shared_products_cost_no_more_than_the_published_minimum(
+    hop: int, expected: float, published: float
+) -> None:
+    """MODEL's figures with cached tap products, which count pairs, are not exceeded."""
+    plan = Plan(hop)
+    found = sum(step_macs(plan, plan.step).values()) / GIGA
+    assert found == pytest.approx(expected, abs=0.01)
+    assert found <= published
+
+
+def test_a_full_window_is_the_fused_network() -> None:
+    """Collapsed stem: 46 taps of 48 a convolution, 27 x C in x C out a pixel for all three."""
+    macs = full_macs()
+    area = 128 * 128
+    assert macs["stem"] == area * 47 * 9 * 3 * 32
+    assert macs["stem1"] == area * 46 * 9 * 32 * 32
+    assert macs["stem2"] == area * 46 * 9 * 32 * 64
+    assert macs["block0"] == 8 * 64 * 64 * (64 * 16 + 12 * 16 * 36 + (16 + 64) * 256)
+    assert macs["block3"] == 8 * (16 * 16 * 1024 * 128 + 64 * (12 * 128 * 288 + 1152 * 2048))
+    assert macs["head"] == 2048 * 256
+    assert sum(macs.values()) / GIGA == pytest.approx(27.54, abs=0.01)
+
+
+def test_the_cost_falls_with_the_hop_and_with_the_picture() -> None:
+    """Never above the full window, and proportional to the area but for the head."""
+    costs = [sum(step_macs(p, p.step).values()) for p in map(Plan, range(4, 32, 4))]
+    assert costs == sorted(costs)
+    assert costs[-1] < sum(full_macs().values())
+    assert full_macs((128, 256))["stem2"] * 2 == full_macs()["stem2"]
