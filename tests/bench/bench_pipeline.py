@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="one case")
     options = parser.parse_args()
     lines = []
+    options.out.mkdir(parents=True, exist_ok=True)
     with cases(options.out) as todo:
         for name, arguments in todo.items():
             if options.only in name:
