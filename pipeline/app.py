@@ -56,6 +56,8 @@ _NOTES = 1024
 _SIGNALS = 4096
 _EVENTS = 1024
 _LAG_S = 0.25
+# A capture process beats twice a second: six beats missed are a hang, whatever its cameras may do.
+_SILENCE_S = 3.0
 
 
 class Pipeline:
@@ -98,7 +100,9 @@ class Pipeline:
         )
         self._windows: Mailbox[Window] = Mailbox(_NOTES)
         self._decisions: Mailbox[Signal | Prediction] = Mailbox(_SIGNALS)
-        self._outboxes: list[Mailbox[Event]] = [Mailbox(_EVENTS) for _ in sinks]
+        self._outboxes: dict[str, Mailbox[Event]] = {
+            sink.name: Mailbox(_EVENTS, partial(self._expired, sink.name)) for sink in sinks
+        }
         self._deadline: asyncio.Timeout | None = None
         self._is_stopping = asyncio.Event()
         self._resolver = Resolver()
@@ -163,6 +167,9 @@ class Pipeline:
     def _close_sources(self) -> None:
         for capture in self._captures:
             capture.close()
+        if self._worker.ready is None:
+            # Nobody will answer in time: what waits for the worker is given up at once.
+            self._worker.close()
         if self._deadline is not None:
             self._deadline.reschedule(asyncio.get_running_loop().time() + self.config.drain_s)
 
@@ -210,8 +217,8 @@ class Pipeline:
             ("inference:dispatch", inference.dispatch()),
             ("fanout", fanout.run()),
         ]
-        for sink, outbox in zip(self._sinks, self._outboxes, strict=True):
-            delivery = Delivery(sink, outbox, self._clock, self._observer)
+        for sink in self._sinks:
+            delivery = Delivery(sink, self._outboxes[sink.name], self._clock, self._observer)
             stages.append((f"sink:{sink.name}", delivery.run()))
         return [group.create_task(coroutine, name=name) for name, coroutine in stages]
 
@@ -251,7 +258,8 @@ class Pipeline:
                 for job in share
             ]
             name = share[0].config.camera if len(share) == 1 else f"group{index}"
-            capture = Capture(name, connections, self._backoff(), plan.stall_s, clock)
+            silence_s = min(plan.stall_s, _SILENCE_S)
+            capture = Capture(name, connections, self._backoff(), silence_s, clock)
             self._captures.append(capture)
             self._capture_of.update({job.config.camera: capture for job in share})
         return self._captures
@@ -285,6 +293,10 @@ class Pipeline:
 
     def _resolved(self, camera: str, window_id: int) -> None:
         self._cameras[camera].resolved(window_id)
+
+    def _expired(self, sink: str, event: Event) -> None:
+        """Count an event that a full outbox has lost."""
+        self._observer.delivery(sink, "expired", event, event.timeline.decided_at)
 
     def _advance(self, camera: str, until_seq: int) -> None:
         self._capture_of[camera].advance(camera, until_seq)

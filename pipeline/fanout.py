@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Protocol
 
@@ -53,7 +53,7 @@ class Fanout:
     Args:
         inbox: samples, run ends and predictions.
         detectors: one a camera.
-        outboxes: one a sink.
+        outboxes: by the name of the sink.
         clock: time.
         observer: is told everything.
     """
@@ -62,7 +62,7 @@ class Fanout:
         self,
         inbox: Mailbox[MotionSample | RunEnded | Prediction],
         detectors: Mapping[str, Detector],
-        outboxes: Sequence[Mailbox[Event]],
+        outboxes: Mapping[str, Mailbox[Event]],
         clock: Clock,
         observer: FanoutObserver,
     ) -> None:
@@ -75,7 +75,7 @@ class Fanout:
 
     async def run(self) -> None:
         """Decide until the inbox has ended; then end what is still going on."""
-        for outbox in self._outboxes:
+        for outbox in self._outboxes.values():
             outbox.__enter__()
         try:
             async for item in self._inbox:
@@ -84,7 +84,7 @@ class Fanout:
                 )
         finally:
             self._end_everything()
-            for outbox in self._outboxes:
+            for outbox in self._outboxes.values():
                 outbox.__exit__(None, None, None)
 
     def _tell(self, camera: str, item: MotionSample | RunEnded | Prediction) -> None:
@@ -118,8 +118,9 @@ class Fanout:
         timeline = dataclasses.replace(event.timeline, decided_at=self._clock.now())
         event = dataclasses.replace(event, timeline=timeline)
         self._observer.event(event)
-        for outbox in self._outboxes:
+        for sink, outbox in self._outboxes.items():
             outbox.put(event)
+            self._observer.pending(sink, outbox.statistics().depth)
 
     def _end_everything(self) -> None:
         for camera, detector in self._detectors.items():

@@ -6,6 +6,7 @@ but counts. Invariant: both books see the same facts in the same order, so their
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from pipeline.metrics import Metrics
@@ -23,6 +24,10 @@ from streamer.notes import (
     Result,
     StateNote,
 )
+
+log = logging.getLogger(__name__)
+
+_QUIET = ("connecting", "warming", "running", "ended")
 
 
 class Observer:
@@ -62,6 +67,8 @@ class Observer:
                 self._metrics.frame_note(note)
                 self._status.cameras[note.camera].frame_note(note)
             case StateNote():
+                level = logging.INFO if note.state in _QUIET else logging.WARNING
+                log.log(level, "camera %s: %s %s", note.camera, note.state, note.detail)
                 self._metrics.state(note.camera, note.state)
                 self._status.cameras[note.camera].set_state(note.state, note.detail)
             case Opened():
@@ -126,6 +133,9 @@ class Observer:
 
     def model(self, note: Ready) -> None:
         """Book what the worker runs."""
+        trained = "" if note.is_trained else ", untrained: its scores raise no event"
+        log.info("model %s on %s, %s%s", note.model, note.engine, note.precision, trained)
+        log.debug("measured at warm-up: %s", note.report)
         self._metrics.model(note)
         self._status.worker.ready(note)
 

@@ -21,7 +21,6 @@ async def supervise(
     clock: Clock,
     *,
     max_failures: int = 3,
-    on_failure: Callable[[str], None] = lambda _name: None,
 ) -> None:
     """Run a stage; start it again when it fails.
 
@@ -30,7 +29,6 @@ async def supervise(
         make: returns a fresh awaitable of the stage.
         clock: waits one second, then two, ... between failures.
         max_failures: the failure after which the exception is passed on.
-        on_failure: told of each failure.
 
     Raises:
         ConfigError: at once, it is the operator's to fix.
@@ -44,7 +42,6 @@ async def supervise(
             raise
         except Exception:  # door 4 of 4 (HOUSE.md 7): our bug; traceback, counted restart
             n_failures += 1
-            on_failure(name)
             log.exception("stage %s failed (%d of %d)", name, n_failures, max_failures)
             if n_failures >= max_failures:
                 raise

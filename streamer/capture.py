@@ -8,13 +8,15 @@ cameras notice.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from streamer.clock import Clock
+from streamer.clock import Clock, sleep_unless
 from streamer.connection import CaptureJob, Connection
+from streamer.errors import LinkError
 from streamer.notes import (
     AddCamera,
     Advance,
@@ -61,10 +63,9 @@ class Capture:
         self._silence_s = silence_s
         self._clock = clock
         self._child: ChildProcess[FromCapture] | None = None
-        self._is_closing = False
+        self._closing = asyncio.Event()
         self._is_done = False
         self._closing_at = 0.0
-        self._cpu_s = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -81,9 +82,9 @@ class Capture:
 
     def close(self) -> None:
         """Ask for the end of all cameras; never waits."""
-        if self._is_closing:
+        if self._closing.is_set():
             return
-        self._is_closing = True
+        self._closing.set()
         self._closing_at = self._clock.now()
         if self._child is not None:
             self._child.send(Stop())
@@ -106,14 +107,15 @@ class Capture:
                 for connection in self._connections.values():
                     connection.process_lost(reason)
                 self._backoff.healthy(self._clock.now() - started_at)
-                await self._clock.sleep(self._backoff.next_delay_s("error"))
+                delay_s = self._backoff.next_delay_s("error")
+                await sleep_unless(self._clock, delay_s, self._closing)
         finally:
             self._is_done = True
             for connection in self._connections.values():
                 connection.end("closed", is_error=False)
 
     def _is_finished(self) -> bool:
-        return self._is_closing or all(c.is_ended for c in self._connections.values())
+        return self._closing.is_set() or all(c.is_ended for c in self._connections.values())
 
     async def _live(self) -> str:
         """Run one process to its end; return how it ended."""
@@ -129,6 +131,10 @@ class Capture:
                 if all(c.is_ended for c in self._connections.values()):
                     await child.stop(_CLOSE_S)
                     break
+        except LinkError as err:
+            # No process to be had, or one that talks nonsense: this capture's cameras wait for the
+            # next try, nobody else notices.
+            return str(err)
         finally:
             self._child = None
             await child.kill()
@@ -151,7 +157,6 @@ class Capture:
 
     def _route(self, note: FromCapture) -> None:
         if isinstance(note, Heartbeat):
-            self._cpu_s = note.cpu_s
             for connection in self._connections.values():
                 connection.take(note)
             return
@@ -180,7 +185,7 @@ class Capture:
             connection.forgive(seconds)
 
     def _why_kill(self, child: ChildProcess[FromCapture], now: float) -> str:
-        if self._is_closing:
+        if self._closing.is_set():
             return "does not close" if now - self._closing_at > _CLOSE_S else ""
         if now - child.last_heard_at > self._silence_s:
             return f"no sign of life for {now - child.last_heard_at:.1f} s"

@@ -29,6 +29,18 @@ class Clock(Protocol):
         ...
 
 
+async def sleep_unless(clock: Clock, delay_s: float, event: asyncio.Event) -> None:
+    """Sleep `delay_s` seconds of `clock`, but not longer than until `event` is set."""
+    loop = asyncio.get_running_loop()
+    waits = [loop.create_task(clock.sleep(delay_s)), loop.create_task(event.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
 class SystemClock:
     """The machine's clocks."""
 

@@ -271,7 +271,7 @@ class CaptureConfig(Strict):
     stall_s: float = Field(3.0, ge=0.5, le=120)
     """Seconds without a decoded frame after which a live source is stalled and opened again."""
     stuck_s: float = Field(1.5, ge=0.2, le=60)
-    """Further seconds a capture process may stay silent before it is killed and replaced."""
+    """Further seconds a stalled source may hang in its decoder before its process is replaced."""
     max_pixels: int = Field(3840 * 2160, ge=64 * 64)
     """Pictures with more pixels are refused before they are decoded."""
     dns_timeout_s: float = Field(5.0, gt=0, le=60)

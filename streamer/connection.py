@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from streamer.clock import Clock
+import msgspec
+
+from streamer.clock import Clock, sleep_unless
 from streamer.config import FileSource, HttpSource, ReaderConfig, RtspSource, SyntheticSource
 from streamer.errors import LossKind, SourceOpenError
 from streamer.notes import (
@@ -110,9 +112,10 @@ class Connection:
         self._delay_s = 0.0
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
+        self._over = asyncio.Event()
+        self._content: CameraState | None = None
 
-    # ---- the task that opens
-    # -----------------------------------------------------------------------------
+    # ---- the task that opens ---------------------------------------------------------------------
 
     async def run(self) -> None:
         """Order opens, one after each loss, until the camera has ended."""
@@ -121,7 +124,7 @@ class Connection:
             self._wanted.clear()
             if self.is_ended:
                 return
-            await self._clock.sleep(self._delay_s)
+            await sleep_unless(self._clock, self._delay_s, self._over)
             async with self._opens:
                 await self._open()
 
@@ -129,6 +132,8 @@ class Connection:
         order = self._order
         if self.is_ended or order is None:
             return
+        # A process that was replaced during the back-off has asked, too: one open serves both.
+        self._wanted.clear()
         self.set_state("connecting")
         self._settled.clear()
         try:
@@ -143,21 +148,17 @@ class Connection:
 
     async def _address(self) -> str:
         source = self.job.config.source
-        # TLS needs the name for its certificate check; libav resolves it then, inside the killable
-        # process.
-        if not isinstance(source, RtspSource | HttpSource) or source.url.scheme in (
-            "rtsps",
-            "https",
-        ):
+        if not isinstance(source, RtspSource | HttpSource):
             return ""
         host, port = host_of(source.url.reveal())
         default_port = 554 if isinstance(source, RtspSource) else 80
-        return await self._resolve(
+        address = await self._resolve(
             host, port or default_port, self.job.config.capture.dns_timeout_s
         )
+        # TLS needs the name for its certificate; that the name resolves at all is known by now.
+        return "" if source.url.scheme in ("rtsps", "https") else address
 
-    # ---- what the process says
-    # -----------------------------------------------------------------------------
+    # ---- what the process says -------------------------------------------------------------------
 
     def process_started(self, order: Callable[[str], None]) -> None:
         """A capture process is there; `order` tells it to open this camera."""
@@ -202,10 +203,13 @@ class Connection:
                 self.end(note.reason, is_error=note.is_error)
                 return
             case StateNote():
+                self._content = note.state if note.state in ("frozen", "black") else None
                 self.set_state(note.state)
                 return
             case Heartbeat():
                 self.counters = note.counters.get(self.camera, self.counters)
+                # Its neighbours' counts go to their own stages.
+                note = msgspec.structs.replace(note, counters={self.camera: self.counters})
         self.job.deliver(note)
 
     def _opened(self, note: Opened) -> None:
@@ -222,10 +226,8 @@ class Connection:
         self._quiet_since = self._clock.now()
         self._bytes_at_picture = note.counters.bytes
         self._fill = note.n_places if note.reset is not None else self._fill + note.n_places
-        if self._fill < self.job.ring.n_frames:
-            self.set_state("warming")
-        elif self._state not in ("frozen", "black"):
-            self.set_state("running")
+        if self._content is None:
+            self.set_state("warming" if self._fill < self.job.ring.n_frames else "running")
 
     def lost(
         self,
@@ -241,6 +243,7 @@ class Connection:
         if self._has_frames:
             self._backoff.healthy(now - self._opened_at)
         self._is_open = self._is_ordered = self._has_frames = False
+        self._content = None
         self._fill = 0
         self._delay_s = self._backoff.next_delay_s(kind)
         self.job.deliver(
@@ -263,6 +266,7 @@ class Connection:
         if self.is_ended:
             return
         self.is_ended = True
+        self._over.set()
         self.set_state("ended", reason)
         self.job.deliver(
             Ended(camera=self.camera, reason=reason, is_error=is_error, counters=self.counters)
@@ -276,8 +280,7 @@ class Connection:
             self._state = state
             self.job.deliver(StateNote(camera=self.camera, state=state, detail=detail))
 
-    # ---- what time says
-    # ------------------------------------------------------------------------------------
+    # ---- what time says --------------------------------------------------------------------------
 
     def forgive(self, seconds: float) -> None:
         """Do not count these seconds as silence: the control process itself was away."""

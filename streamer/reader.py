@@ -13,6 +13,8 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from streamer.clock import Clock
 from streamer.config import FileSource, ReaderConfig, SyntheticSource
 from streamer.errors import SourceLostError, SourceOpenError
@@ -76,6 +78,7 @@ class Reader:
         self.send = send
         self.clock = clock
         self.tally = Tally()
+        self._published = Counters()
         self.last_run = first_run - 1
         self._camera = config.camera
         self._ring_spec = ring
@@ -89,8 +92,7 @@ class Reader:
         )
         self._source: Source | None = None
 
-    # ---- called from other threads
-    # ---------------------------------------------------------------------
+    # ---- called from other threads ---------------------------------------------------------------
 
     def order_open(self, address: str = "") -> None:
         """Open the source now (or as soon as the running session has ended)."""
@@ -116,22 +118,37 @@ class Reader:
             self._turn.notify_all()
 
     def counters(self) -> Counters:
-        """Return the cumulative counts."""
-        source, tally = self._source, self.tally
-        current = source.statistics() if source is not None else None
-        return Counters(
+        """Return the counts as of the last frame that is accounted for; bytes and CPU as of now."""
+        source, totals = self._source, self._published
+        if source is None:
+            return totals
+        current = source.statistics()
+        return msgspec.structs.replace(
+            totals,
+            decode_errors=self.tally.decode_errors + current.decode_errors,
+            bytes=self.tally.bytes + current.bytes,
+            decode_cpu_s=self.tally.decode_cpu_s + current.decode_cpu_s,
+        )
+
+    def publish(self) -> Counters:
+        """Let other threads see the counts; the frame in hand must be accounted for.
+
+        A heartbeat between `decoded` and `used` of the same frame would not add up.
+        """
+        tally = self.tally
+        self._published = Counters(
             decoded=tally.decoded,
             used=tally.used,
             dropped=dict(tally.dropped),
             held=tally.held,
-            decode_errors=tally.decode_errors + (current.decode_errors if current else 0),
+            decode_errors=tally.decode_errors,
             duplicates=tally.duplicates,
-            bytes=tally.bytes + (current.bytes if current else 0),
-            decode_cpu_s=tally.decode_cpu_s + (current.decode_cpu_s if current else 0.0),
+            bytes=tally.bytes,
+            decode_cpu_s=tally.decode_cpu_s,
         )
+        return self.counters()
 
-    # ---- the thread
-    # --------------------------------------------------------------------------------------
+    # ---- the thread ------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serve open orders until closed or a finite source has ended; target of the thread."""
@@ -227,6 +244,7 @@ class Reader:
         self.tally.decode_errors += statistics.decode_errors
         self.tally.bytes += statistics.bytes
         self.tally.decode_cpu_s += statistics.decode_cpu_s
+        self.publish()
 
     def begin_run(self) -> int:
         """Return the number of a new unbroken run."""

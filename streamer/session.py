@@ -60,8 +60,8 @@ class Host(Protocol):
     def send(self, note: FromCapture) -> None:
         """Send a note to the control process."""
 
-    def counters(self) -> Counters:
-        """Return the cumulative counts."""
+    def publish(self) -> Counters:
+        """Let other threads see the counts, and return them."""
 
     def begin_run(self) -> int:
         """Return the number of a new unbroken run."""
@@ -100,6 +100,7 @@ class Session:
         """Take every frame of an open source until it ends, is lost, or the reader is closed."""
         for frame in source.frames():
             self._take(frame)
+            self._reader.publish()
             if self._reader.is_closed:
                 return
 
@@ -172,7 +173,7 @@ class Session:
                 is_motion_warm=self._seen.is_warm,
                 is_degraded=is_degraded,
                 interval_s=frame.arrived_at - (self._last_arrived_at or frame.arrived_at),
-                counters=self._reader.counters(),
+                counters=self._reader.publish(),
             )
         )
         self._decode_s = 0.0

@@ -10,6 +10,7 @@ import json
 from typing import TextIO
 
 from pipeline.errors import SinkError
+from pipeline.log import is_writable
 from pipeline.records import Event
 from pipeline.sinks.base import ReadySink, event_record
 
@@ -32,6 +33,9 @@ class StdoutSink(ReadySink):
         Raises:
             SinkError: the reader of the pipe is gone.
         """
+        if not is_writable(self._stream):
+            # Writing would hold the event loop until somebody reads the pipe.
+            raise SinkError("nobody reads standard output; the event waits or is lost")
         try:
             self._stream.write(json.dumps(event_record(event), separators=(",", ":")) + "\n")
             self._stream.flush()

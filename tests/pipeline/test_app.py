@@ -18,7 +18,8 @@ from pipeline.app import Pipeline
 from pipeline.config import PipelineConfig
 from pipeline.errors import ConfigError
 from streamer.clock import SystemClock
-from tests.product import CollectSink, camera_config, config_of, running
+from tests.product import CollectSink, camera_config, config_of, parse, running
+from tests.records import event
 
 SCENE = {"kind": "synthetic", "name": "street", "width": 160, "height": 120}
 
@@ -153,6 +154,35 @@ async def test_a_stop_that_cannot_drain_is_cut_off() -> None:
         assert loop.time() - began_at < 5
         assert not psutil.pid_exists(worker)
     product.assert_conserved()
+
+
+async def test_a_stop_before_the_worker_is_ready_gives_up_what_waits_for_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A fast source waits for its first window; nobody waits for the drain limit."""
+    config = config_of(camera_config("c", scene(pace="fast")))
+    async with running(config, "tests.fakes:load_hanging") as product:
+        await product.until_state("c", "running")
+        await product.until(lambda: product.camera("c").windows.get("submitted", 0) > 0)
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        product.pipeline.stop()
+        await asyncio.wait_for(asyncio.shield(product.task), 8)
+        assert loop.time() - began_at < 4
+    assert "not drained" not in caplog.text
+    product.assert_conserved()
+
+
+async def test_an_event_lost_by_a_full_outbox_is_counted() -> None:
+    """Nothing leaves unaccounted for, an event that no sink will ever see least of all."""
+    pipeline = Pipeline(config_of(camera_config("c", scene())), SystemClock(), [CollectSink()])
+    pipeline.metrics.add_sink("collect")
+    outbox = pipeline._outboxes["collect"]
+    for index in range(1025):
+        outbox.put(event(event_id=f"e{index}"))
+    samples = parse(pipeline.metrics.exposition(is_openmetrics=False)[0].decode())
+    labels = frozenset([("sink", "collect"), ("outcome", "expired")])
+    assert samples["bresnet_sink_deliveries_total", labels] == 1
 
 
 def test_the_configuration_needs_a_camera() -> None:

@@ -63,7 +63,7 @@ class Bench:
     def __init__(self, clock: FakeClock) -> None:
         self.ear = Ear()
         self.inbox: Mailbox[MotionSample | RunEnded | Prediction] = Mailbox(1000)
-        self.outboxes: list[Mailbox[Event]] = [Mailbox(100), Mailbox(2)]
+        self.outboxes: dict[str, Mailbox[Event]] = {"a": Mailbox(100), "b": Mailbox(2)}
         ids = itertools.count()
         detector = Detector("door", DetectorConfig(), lambda: f"e{next(ids)}")
         self.stage = Fanout(self.inbox, {"door": detector}, self.outboxes, clock, self.ear)
@@ -79,8 +79,8 @@ async def test_motion_becomes_a_start_and_an_end_in_every_outbox(clock: FakeCloc
     assert [e.phase for e in bench.ear.events] == ["start", "end"]
     assert [e.ended_by for e in bench.ear.events] == [None, "quiet"]
     assert all(e.timeline.decided_at == clock.now() for e in bench.ear.events)
-    assert [box.statistics().depth for box in bench.outboxes] == [2, 2]
-    assert all(box.is_ended is False for box in bench.outboxes), "items still wait in them"
+    assert [box.statistics().depth for box in bench.outboxes.values()] == [2, 2]
+    assert all(box.is_ended is False for box in bench.outboxes.values()), "items still wait in them"
 
 
 async def test_the_wall_time_of_an_event_is_that_of_the_capture(clock: FakeClock) -> None:

@@ -26,13 +26,13 @@ class Flaky:
 
 async def test_a_stage_that_fails_twice_is_started_a_third_time(clock: FakeClock) -> None:
     """Waits one second, then two."""
-    stage, failures = Flaky(2), list[str]()
-    task = asyncio.ensure_future(supervise("s", stage, clock, on_failure=failures.append))
+    stage = Flaky(2)
+    task = asyncio.ensure_future(supervise("s", stage, clock))
     await clock.advance(1.0)
     assert stage.n_calls == 2
     await clock.advance(2.0)
     await asyncio.wait_for(task, 1)
-    assert (stage.n_calls, failures) == (3, ["s", "s"])
+    assert stage.n_calls == 3
 
 
 async def test_after_too_many_failures_the_exception_comes_out(clock: FakeClock) -> None:

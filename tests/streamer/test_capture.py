@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -115,6 +116,25 @@ async def test_a_killed_process_is_replaced_and_goes_on_in_the_same_ring(
     assert seqs == sorted(set(seqs))
     assert frames[-1].run > frames[0].run
     assert [note.reset for note in frames if note.reset] == ["start", "reconnect"]
+
+
+async def test_a_process_that_cannot_be_started_is_tried_again(rings: list[RingSpec]) -> None:
+    """No free file descriptor for a while: the camera waits, nothing is raised."""
+    bench = Bench(rings[:1])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with bench.running() as everything:
+        await eventually(lambda: len(bench.of("cam0", FrameNote)) > 2)
+        pid = bench.capture.pid
+        assert pid is not None
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+            os.kill(pid, signal.SIGKILL)
+            await eventually(lambda: bench.capture.n_restarts > 2)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        n_before = len(bench.of("cam0", FrameNote))
+        await eventually(lambda: len(bench.of("cam0", FrameNote)) > n_before)
+        assert not everything.done()
 
 
 async def test_a_finite_source_ends_the_capture_by_itself(rings: list[RingSpec]) -> None:

@@ -277,6 +277,74 @@ async def test_a_file_that_kills_its_decoder_again_and_again_is_given_up(clock: 
     assert "signal 11" in end.reason
 
 
+async def test_a_process_that_is_replaced_during_the_back_off_is_opened_once(
+    clock: FakeClock,
+) -> None:
+    """The open that was waited for serves the new process; its slot is free once it has settled."""
+    bench = Bench(clock)
+    task = asyncio.ensure_future(bench.connection.run())
+    bench.start()
+    await settle()
+    bench.lose("refused")
+    bench.connection.process_lost("killed by signal 9")
+    bench.start()
+    await clock.advance(2.1)
+    bench.connection.take(opened())
+    await clock.advance(60)
+    assert len(bench.orders) == 2
+    assert bench.states()[-1] == "warming"
+    assert not bench.opens.locked()
+    bench.connection.end("closed", is_error=False)
+    await asyncio.wait_for(task, 1)
+
+
+async def test_the_end_does_not_wait_for_the_back_off(clock: FakeClock) -> None:
+    """A stop must not last as long as the wait after a refused password."""
+    bench = Bench(clock)
+    task = asyncio.ensure_future(bench.connection.run())
+    bench.start()
+    await settle()
+    bench.lose("auth")
+    await settle()
+    bench.connection.end("closed", is_error=False)
+    await asyncio.wait_for(task, 1)
+
+
+async def test_a_tls_name_is_resolved_in_time_but_connected_to_by_name(clock: FakeClock) -> None:
+    """A hung name server must not block the reader; the certificate needs the name."""
+    bench = Bench(clock, source="rtsps://cam.test/x")
+    task = asyncio.ensure_future(bench.connection.run())
+    bench.start()
+    await settle()
+    assert bench.lookups == [("cam.test", 554)]
+    assert bench.orders == [""]
+    bench.connection.end("closed", is_error=False)
+    await asyncio.wait_for(task, 1)
+
+
+async def test_a_frozen_camera_stays_frozen_over_a_gap(bench: Bench, clock: FakeClock) -> None:
+    """Only its content clears it, not that a window has filled again."""
+    bench.start()
+    await settle()
+    bench.connection.take(opened())
+    bench.pictures(40)
+    bench.connection.take(StateNote(camera="door", state="frozen"))
+    bench.connection.take(frame_note(40, run=1, reset="gap"))
+    bench.pictures(40, run=1)
+    assert bench.states()[-1] == "frozen"
+    bench.connection.take(StateNote(camera="door", state="running"))
+    assert bench.states()[-1] == "running"
+
+
+async def test_a_camera_hears_of_its_own_counts_only(bench: Bench) -> None:
+    """A process of many cameras beats once for all of them."""
+    both = {"door": Counters(bytes=1), "yard": Counters(bytes=2)}
+    bench.connection.take(Heartbeat(sent_at=0, cpu_s=0, counters=both))
+    (beat,) = bench.notes
+    assert isinstance(beat, Heartbeat)
+    assert beat.counters == {"door": Counters(bytes=1)}
+
+
 async def test_nothing_follows_the_end(bench: Bench) -> None:
     """Late notes of an ended camera are dropped, and it ends once."""
     bench.connection.end("end of stream", is_error=False)

@@ -107,3 +107,22 @@ def test_our_own_bug_is_told_to_the_control_process_instead_of_hanging(
     assert isinstance(end, Ended)
     assert end.is_error
     assert "ZeroDivisionError" in end.reason
+
+
+def test_counts_read_by_another_thread_add_up_while_a_frame_is_in_hand(
+    ring: RingSpec, clock: FakeClock
+) -> None:
+    """A heartbeat comes at any time; a frame that waits for its place is not counted yet."""
+    bench = Bench(ring, clock, pictures(20), source=FAST)
+    bench.reader.order_open()
+    thread = threading.Thread(target=bench.reader.run)
+    bench.reader.advance(4)
+    thread.start()
+    while len(bench.frames) < 5:
+        thread.join(0.01)
+    thread.join(0.05)
+    counters = bench.reader.counters()
+    assert counters.decoded == counters.used == 5
+    bench.reader.close()
+    thread.join(10)
+    assert_conserved(bench)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 
 import pytest
 
@@ -33,3 +35,20 @@ async def test_a_closed_pipe_is_a_sink_error() -> None:
     async with StdoutSink(Broken()) as sink:
         with pytest.raises(SinkError, match="Broken pipe"):
             await sink.deliver(event())
+
+
+async def test_a_pipe_that_nobody_reads_does_not_hold_the_event_loop() -> None:
+    """A full pipe refuses the event instead of blocking everything else."""
+    reading, writing = os.pipe()
+    try:
+        with os.fdopen(writing, "w") as stream:
+            os.set_blocking(writing, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writing, b"x" * 4096)
+            os.set_blocking(writing, True)
+            async with StdoutSink(stream) as sink:
+                with pytest.raises(SinkError, match="nobody reads"):
+                    await sink.deliver(event())
+    finally:
+        os.close(reading)
