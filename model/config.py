@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-EngineName = Literal["tensorflow", "openvino"]
+EngineName = Literal["tensorflow"]
 
 
 class ModelConfig(BaseModel):

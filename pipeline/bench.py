@@ -63,7 +63,7 @@ class PipelineCost:
         fps_in: decoded frames a second and camera, mean.
         windows_hz: classified windows a second, all cameras.
         overhead_share: share of one core a camera that is neither decoding nor inference.
-        decode_share: share of one core a camera spent decoding.
+        decode_share: share of one core a camera spent decoding, or rendering a synthetic one.
         processes: cost of each.
         stages: latency of each stage, seconds.
         start_to_frames_s: from the start of the pipeline until every camera had delivered a frame.

@@ -72,7 +72,7 @@ class WorkerConfig(Strict):
     hang_s: float = Field(5.0, gt=0)
     """A batch may take this long (or 5 times its measured cost) before the worker is killed."""
     heartbeat_s: float = Field(5.0, gt=0)
-    """Silence after which the worker counts as hung."""
+    """Silence after which a worker that was ready counts as hung."""
     start_timeout_s: float = Field(120.0, gt=0)
     """Seconds for loading and warming up."""
     backoff_initial_s: float = Field(0.5, gt=0)

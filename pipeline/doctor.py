@@ -183,7 +183,7 @@ def check_tensorflow() -> Iterable[Check]:
 def check_openvino() -> Iterable[Check]:
     """The optional engine."""
     if package_version("openvino") is None:
-        hint = "optional: pip install 'bresnet-stream[openvino]'"
+        hint = "not needed: no engine of this version uses it"
         yield Check("engine openvino", "warn", "not installed", hint)
         return
     found = try_in_child(_OPENVINO)

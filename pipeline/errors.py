@@ -21,7 +21,3 @@ class WorkerError(PipelineError):
 
 class SinkError(PipelineError):
     """A destination refused or failed to take an event."""
-
-
-class DrainTimeoutError(PipelineError):
-    """A stop did not finish draining in time; what was left has been cancelled."""

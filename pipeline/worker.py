@@ -285,11 +285,13 @@ class Worker:
                 self._handle(note)
 
     def _next_deadline(self, child: ChildProcess[FromWorker]) -> float:
-        deadline = child.last_heard_at + self._config.heartbeat_s
+        if self.ready is None:
+            # Importing an engine from a cold disk may keep every other thread from running.
+            deadline = self._spawned_at + self._config.start_timeout_s
+        else:
+            deadline = child.last_heard_at + self._config.heartbeat_s
         if self._batch is not None:
             deadline = min(deadline, self._batch.hangs_at)
-        if self.ready is None:
-            deadline = min(deadline, self._spawned_at + self._config.start_timeout_s)
         return min(deadline, self._closing_at + self._grace_s)
 
     def _look_again_in(self, delay_s: float) -> None:
@@ -316,7 +318,7 @@ class Worker:
             raise _WorkerLostError("hang", "a batch took too long")
         if self.ready is None and now >= self._spawned_at + config.start_timeout_s:
             raise _WorkerLostError("timeout", f"not ready after {config.start_timeout_s:g} s")
-        if now >= child.last_heard_at + config.heartbeat_s:
+        if self.ready is not None and now >= child.last_heard_at + config.heartbeat_s:
             raise _WorkerLostError("hang", f"no sign of life for {config.heartbeat_s:g} s")
 
     def _forgive(self, child: ChildProcess[FromWorker], late_s: float) -> None:

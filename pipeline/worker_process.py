@@ -140,7 +140,7 @@ class BatchRunner:
         Raises:
             EngineFailedError: the engine is unusable; this process must be replaced.
         """
-        started_at = transferred_at = self._now()
+        started_at = transferred_at = inferred_at = self._now()
         answers: dict[int, Score] = {}
         views = dict(self._find(batch.windows, answers))
         if views:
@@ -150,6 +150,7 @@ class BatchRunner:
             # A window that was copied is safe from here on, one that is read in place never is.
             overwritten = self._overwritten(windows) if len(windows) > 1 else set()
             rows = self._classify(clips)
+            inferred_at = self._now()
             overwritten |= self._overwritten(windows) if len(windows) == 1 else set()
             for window, row in zip(windows, rows, strict=True):
                 answers[window.window_id] = _answer(window, row, overwritten)
@@ -159,7 +160,7 @@ class BatchRunner:
             scores=[answers[window.window_id] for window in batch.windows],
             started_at=started_at,
             transfer_s=transferred_at - started_at,
-            infer_s=finished_at - transferred_at,
+            infer_s=inferred_at - transferred_at,
             finished_at=finished_at,
         )
 

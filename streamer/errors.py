@@ -56,14 +56,6 @@ class SourceLostError(StreamerError):
         self.kind: LossKind = kind
 
 
-class SourceStuckError(StreamerError):
-    """A capture process crashed, hangs or sends no heartbeat; it is killed and started again."""
-
-
-class DecodeError(StreamerError):
-    """One packet or picture could not be decoded; it is dropped and counted, the stream goes on."""
-
-
 class RingError(StreamerError):
     """The shared memory of a ring cannot be had or does not look as expected."""
 

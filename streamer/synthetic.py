@@ -9,6 +9,7 @@ by time, like a camera that drops them; as fast as possible, every frame comes.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from itertools import count
 from math import floor
@@ -38,6 +39,7 @@ class SyntheticSourceReader:
         self._clock = clock
         self._stop = stop
         self._scene: Scene | None = None
+        self._statistics = SourceStatistics()
 
     def open(self) -> SourceInfo:
         """Draw the scene's still parts (some 50 ms).
@@ -63,7 +65,8 @@ class SyntheticSourceReader:
     def frames(self) -> Iterator[Frame]:
         """Yield frames until the duration is over, the stop event is set or the source is closed.
 
-        Rendering stands for decoding: it happens here and its time is `decode_s`.
+        Rendering stands for decoding: it happens here and its time is `decode_s`,
+        its CPU time counts as the decoder's.
         """
         began_at = self._clock.now()
         number = 0
@@ -80,8 +83,8 @@ class SyntheticSourceReader:
         self._scene = None
 
     def statistics(self) -> SourceStatistics:
-        """Return zeros: nothing is compressed and nothing can be damaged."""
-        return SourceStatistics()
+        """Return running totals: only rendering, nothing is compressed or can be damaged."""
+        return self._statistics
 
     def _is_over(self, number: int) -> bool:
         duration_s = self._config.duration_s
@@ -103,7 +106,9 @@ class SyntheticSourceReader:
     def _frame(self, rendered: Scene, index: int, number: int) -> Frame:
         pts_s = number / self._config.fps
         started_at = self._clock.now()
+        cpu_began_s = time.thread_time()
         pixels = rendered.render(pts_s)
+        self._statistics.decode_cpu_s += time.thread_time() - cpu_began_s
         arrived_at = self._clock.now()
 
         def picture() -> Picture:

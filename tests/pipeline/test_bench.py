@@ -22,7 +22,7 @@ async def test_a_short_run_has_all_figures() -> None:
     assert all(p.pss_mib > 1 for p in cost.processes)
     assert 20 < cost.fps_in < 30
     assert 0 < cost.overhead_share < 1
-    assert cost.decode_share == 0, "rendered pictures are not decoded"
+    assert 0 < cost.decode_share < 1, "rendering counts as decoding"
     assert cost.windows_hz > 1
     assert 0 < cost.start_to_frames_s <= cost.start_to_ready_s + 5
 

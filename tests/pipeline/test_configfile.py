@@ -83,7 +83,7 @@ def test_options_override_a_file() -> None:
     assert (config.analysis.fps, config.analysis.hop) == (5.0, 8)
     assert config.model.precision == "float32"
     assert (config.http.host, config.http.port) == ("::1", 0)
-    assert config.analysis.ring_slots == 48
+    assert config.batching.max_batch == 8
 
 
 def test_a_bad_option_on_a_bad_section_reports_the_section(tmp_path: Path) -> None:

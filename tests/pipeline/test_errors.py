@@ -5,17 +5,11 @@ from __future__ import annotations
 import pytest
 
 from model.errors import ModelError
-from pipeline.errors import (
-    ConfigError,
-    DrainTimeoutError,
-    PipelineError,
-    SinkError,
-    WorkerError,
-)
+from pipeline.errors import ConfigError, PipelineError, SinkError, WorkerError
 from streamer.errors import StreamerError
 
 
-@pytest.mark.parametrize("error", [ConfigError, WorkerError, SinkError, DrainTimeoutError])
+@pytest.mark.parametrize("error", [ConfigError, WorkerError, SinkError])
 def test_everything_raised_on_purpose_has_one_base(error: type[Exception]) -> None:
     """`except PipelineError` at a door catches this package's failures and nobody else's."""
     assert issubclass(error, PipelineError)
@@ -24,7 +18,7 @@ def test_everything_raised_on_purpose_has_one_base(error: type[Exception]) -> No
 
 def test_classes_of_failure_are_told_apart() -> None:
     """The operator's mistake is never taken for a sick worker, nor the other way round."""
-    kinds = (ConfigError, WorkerError, SinkError, DrainTimeoutError)
+    kinds = (ConfigError, WorkerError, SinkError)
     assert not [(a, b) for a in kinds for b in kinds if a is not b and issubclass(a, b)]
 
 

@@ -16,7 +16,8 @@ import pytest
 from model.config import ModelConfig
 from pipeline.config import WorkerConfig
 from pipeline.errors import ConfigError, WorkerError
-from pipeline.worker import Loss, RestartPolicy, Worker, WorkerState, _expected_s, _oom_kills
+from pipeline.report import WorkerState
+from pipeline.worker import Loss, RestartPolicy, Worker, _expected_s, _oom_kills
 from streamer.clock import SystemClock
 from streamer.notes import Ready, WindowRef
 from tests.conftest import eventually
@@ -156,6 +157,14 @@ async def test_a_start_that_takes_too_long_is_ended() -> None:
         await eventually(lambda: len(book.losses) >= 2)
         assert set(book.losses) == {"timeout"}
         assert worker.ready is None
+
+
+async def test_a_silent_worker_is_not_blamed_before_it_is_ready() -> None:
+    """Importing an engine may silence the heartbeat: only the time limit of the start counts."""
+    config = FAST.model_copy(update={"heartbeat_s": 0.01, "start_timeout_s": 1.0})
+    async with running("load_hanging", config) as (_, book):
+        await eventually(lambda: bool(book.losses))
+        assert book.losses[0] == "timeout"
 
 
 async def test_a_refused_model_at_the_first_start_is_the_operators_to_fix() -> None:

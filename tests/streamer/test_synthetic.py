@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -135,6 +136,21 @@ def test_it_says_what_it_is(clock: FakeClock, pace: str, is_paced: bool) -> None
     assert (info.codec, info.width, info.height, info.fps) == ("rendered", 96, 64, 25.0)
     assert (info.is_live, info.is_paced) == (False, is_paced)
     assert source.statistics().decode_errors == 0
+
+
+def test_rendering_counts_as_decoding_and_waiting_does_not(clock: FakeClock) -> None:
+    """CPU seconds of rendering are the decoder's, so that nobody takes them for overhead."""
+    source = opened(clock, SteppingStop(clock), pace="fast", width=640, height=360)
+    assert source.statistics().decode_cpu_s == 0
+    began_s = time.thread_time()
+    for _ in source.frames():
+        pass
+    rendered_s = source.statistics().decode_cpu_s
+    assert 0 < rendered_s <= time.thread_time() - began_s
+    busy_until_s = time.thread_time() + 0.01
+    while time.thread_time() < busy_until_s:
+        pass
+    assert source.statistics().decode_cpu_s == rendered_s
 
 
 def test_an_unknown_scene_is_one_sentence(clock: FakeClock) -> None:
