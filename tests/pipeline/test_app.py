@@ -17,8 +17,10 @@ import pytest
 from pipeline.app import Pipeline
 from pipeline.config import PipelineConfig
 from pipeline.errors import ConfigError
+from pipeline.records import Event
 from streamer.clock import SystemClock
-from tests.product import CollectSink, camera_config, config_of, parse, running
+from tests.conftest import eventually
+from tests.product import READER, CollectSink, camera_config, config_of, parse, running
 from tests.records import event
 
 SCENE = {"kind": "synthetic", "name": "street", "width": 160, "height": 120}
@@ -154,6 +156,35 @@ async def test_a_stop_that_cannot_drain_is_cut_off() -> None:
         assert loop.time() - began_at < 5
         assert not psutil.pid_exists(worker)
     product.assert_conserved()
+
+
+class HungSink(CollectSink):
+    """Takes the first event and never lets go of it."""
+
+    async def deliver(self, event: Event) -> None:
+        self.events.append(event)
+        await asyncio.Event().wait()
+
+
+async def test_a_hung_sink_costs_a_stop_the_drain_limit_and_no_more() -> None:
+    """I1 with a sink that hangs: inference goes on, and the stop is cut off, not stuck."""
+    sink = HungSink()
+    source = scene(width=320, height=180)
+    config = config_of(camera_config("c", source), drain_s=1.0)
+    pipeline = Pipeline(config, SystemClock(), [sink], READER)
+    loop = asyncio.get_running_loop()
+    run = loop.create_task(pipeline.run())
+    try:
+        await eventually(lambda: bool(sink.events), 40)
+        inferred = pipeline.status.cameras["c"].inferred
+        n_before = inferred["ok"]
+        await eventually(lambda: inferred["ok"] >= n_before + 3, 20)
+        began_at = loop.time()
+    finally:
+        pipeline.stop()
+        await asyncio.wait_for(run, 8)
+    assert loop.time() - began_at < 5
+    assert pipeline.pids() == {}
 
 
 async def test_a_stop_before_the_worker_is_ready_gives_up_what_waits_for_it(
