@@ -1,15 +1,16 @@
 """The one interface the worker sees: uint8 clips in, scores out.
 
-Each runtime (`engines/*.py`) implements `Classifier`. A classifier is used by one thread of one
-process. Invariant: for the same bundle, all classifiers agree within the tolerance of their
-precision.
+Each runtime (`engines/*.py`) implements `Classifier`. Windows of one stream that follow each other
+at a fixed hop are cheaper through its `Stepper`, which is handed the new frames alone. A classifier
+is used by one thread of one process. Invariant: for the same bundle, all classifiers agree within
+the tolerance of their precision.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,10 @@ Scores = npt.NDArray[np.float32]
 Embeddings = npt.NDArray[np.float32]
 """float32 (N, E)."""
 
+Mode = Literal["full", "incremental", "causal"]
+"""How a window is computed: from all its frames; from the new frames and what the windows before
+left behind, with the same result; so too, by a network trained to look at the past only."""
+
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
@@ -32,7 +37,9 @@ class WarmUp:
         engine: runtime name and version.
         precision: the precision in use.
         device: cpu or gpu.
-        cost_s: median seconds by batch size.
+        cost_s: median seconds of a full window, by batch size.
+        step_cost_s: median seconds of a step by hop, then by batch size; only hops that have a
+            `Stepper`.
         report: further measured figures by name (relative differences, milliseconds of rejected
             choices).
     """
@@ -41,7 +48,65 @@ class WarmUp:
     precision: str
     device: str
     cost_s: Mapping[int, float]
+    step_cost_s: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
     report: Mapping[str, float] = field(default_factory=dict)
+
+
+class StreamState(Protocol):
+    """What one stream keeps between windows; opaque to all but the `Stepper` that made it."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory it takes; the same after every step."""
+        ...
+
+
+class Stepper(Protocol):
+    """Windows that follow each other at one hop, several streams at once; holds no state itself.
+
+    States are never changed: a step makes new ones, and an old one stays valid.
+    """
+
+    @property
+    def hop(self) -> int:
+        """Frames between two windows."""
+        ...
+
+    @property
+    def mode(self) -> Mode:
+        """incremental: a step equals the full window; causal: it equals the run from `init` on."""
+        ...
+
+    def init(self, clips: Clips) -> tuple[Scores, Embeddings, list[Any]]:
+        """Classify the first windows of N streams.
+
+        Args:
+            clips: uint8 (N, T, S, S, 3), as for `Classifier.predict`.
+
+        Returns:
+            scores (N, K), embeddings (N, E), and a `StreamState` a stream for `step`.
+
+        Raises:
+            ValueError: shape or dtype differs from the bundle's.
+            EngineFailedError: the runtime failed.
+        """
+        ...
+
+    def step(self, frames: Clips, states: Sequence[Any]) -> tuple[Scores, Embeddings, list[Any]]:
+        """Classify the windows that end with these frames.
+
+        Args:
+            frames: uint8 (N, hop, S, S, 3), those that follow the frames of each state.
+            states: of the N streams after the window before; not modified.
+
+        Returns:
+            scores (N, K), embeddings (N, E), and the N states for the next step.
+
+        Raises:
+            ValueError: shape or dtype differs from those of the states.
+            EngineFailedError: the runtime failed.
+        """
+        ...
 
 
 class Classifier(Protocol):
@@ -52,10 +117,15 @@ class Classifier(Protocol):
         """The K label names, in the order of the scores."""
         ...
 
-    def warm_up(self, max_batch: int) -> WarmUp:
+    def warm_up(self, max_batch: int, hops: Sequence[int] = ()) -> WarmUp:
         """Build the graphs, choose precision and threads, verify, measure batch costs.
 
         Blocks for seconds. Must be called once, before `predict`.
+
+        Args:
+            max_batch: most clips or streams in one call.
+            hops: for which a `Stepper` is wanted; a hop gets none where the network's geometry does
+                not allow it, where it does not verify, or where it is no faster than full windows.
 
         Raises:
             EngineFailedError: the runtime failed or no precision verifies.
@@ -78,6 +148,10 @@ class Classifier(Protocol):
             ValueError: shape or dtype differs from the bundle's.
             EngineFailedError: the runtime failed; this object is unusable afterwards.
         """
+        ...
+
+    def stepper(self, hop: int) -> Stepper | None:
+        """Return the stepper of a hop that was asked for at warm-up; None where it has none."""
         ...
 
     def close(self) -> None:
