@@ -38,18 +38,18 @@ class WarmUp:
         precision: the precision in use.
         device: cpu or gpu.
         cost_s: median seconds of a full window, by batch size.
-        step_cost_s: median seconds of a step by hop, then by batch size; only hops that have a
-            `Stepper`.
         report: further measured figures by name (relative differences, milliseconds of rejected
             choices).
+        step_cost_s: median seconds of a step by hop, then by batch size; only hops that have a
+            `Stepper`.
     """
 
     engine: str
     precision: str
     device: str
     cost_s: Mapping[int, float]
-    step_cost_s: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
     report: Mapping[str, float] = field(default_factory=dict)
+    step_cost_s: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
 
 
 class StreamState(Protocol):

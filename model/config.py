@@ -6,6 +6,7 @@ engine.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,3 +27,15 @@ class ModelConfig(BaseModel):
     """auto measures at warm-up and keeps the fastest precision that agrees with the network."""
     threads: int | None = Field(None, ge=1, le=256)
     """Threads of the engine; all cores where absent."""
+    cache: bool = True
+    """Keep compiled graphs and what was measured at warm-up on disk: a restart is then faster."""
+    cache_dir: Path | None = None
+    """Folder for that; by default the user's own cache folder."""
+    mode: Literal["auto", "full"] = "auto"
+    """auto: windows that follow each other are computed from their new frames, with the same result
+    (a causal bundle always is); full: each window from all its frames."""
+    state_bytes: int = Field(1 << 30, ge=0)
+    """Memory for what streams keep between windows; a camera for which nothing is left has its
+    windows computed in full."""
+    audit_every: int = Field(200, ge=0)
+    """One window in so many is computed a second time, in full, and compared; 0: none."""

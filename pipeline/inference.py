@@ -171,6 +171,9 @@ class InferenceStage:
             window_id=window.window_id,
             ring=self._rings[window.camera],
             first_seq=window.first_seq,
+            camera=window.camera,
+            run=window.run,
+            hop=window.hop,
         )
 
     def _answer(self, window: Window, score: Score, result: Result, dispatched_at: float) -> None:

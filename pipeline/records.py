@@ -70,6 +70,7 @@ class Window:
         timeline: of its newest frame.
         is_live: the window loses its worth with age; windows of `fast` sources wait as long as it
             takes.
+        hop: frames to the next possible window, as the camera forms them now.
     """
 
     window_id: int
@@ -84,6 +85,7 @@ class Window:
     is_degraded: bool
     timeline: Timeline
     is_live: bool = True
+    hop: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,7 @@ class Windowing:
             motion=max(place.motion for place in places),
             is_degraded=any(place.is_degraded for place in places),
             is_live=self._is_live,
+            hop=self._hop,
             timeline=Timeline(note.captured_at, note.arrived_at, note.placed_at, ready_at),
         )
         return Possible("submitted", coverage, window)

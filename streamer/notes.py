@@ -261,11 +261,13 @@ class LoadModel(Note, frozen=True, kw_only=True):
         max_batch: most windows in a batch.
         factory: `module:function` that loads the model from a `ModelConfig`; empty for the bundle
             and engine of the configuration.
+        hops: frames between windows that cameras may use.
     """
 
     config: bytes
     max_batch: int
     factory: str = ""
+    hops: list[int] = []
 
 
 class WindowRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -275,11 +277,17 @@ class WindowRef(msgspec.Struct, frozen=True, kw_only=True):
         window_id: identifies the window in the answer.
         ring: where it lives.
         first_seq: sequence number of its oldest frame; it holds ring.n_frames consecutive ones.
+        camera: whose stream it belongs to.
+        run: unbroken run of its frames.
+        hop: frames since the window before, as the camera forms them now; 0: unknown.
     """
 
     window_id: int
     ring: RingSpec
     first_seq: int
+    camera: str = ""
+    run: int = 0
+    hop: int = 0
 
 
 class Infer(Note, frozen=True, kw_only=True):
@@ -304,6 +312,9 @@ class Ready(Note, frozen=True, kw_only=True):
         cost_s: measured seconds by batch size.
         load_s: seconds from start to ready.
         report: what was measured and verified, for logs and doctor.
+        step_cost_s: measured seconds of a step by hop, then by batch size; empty where every window
+            is computed in full.
+        mode: how windows that follow each other are computed.
     """
 
     model: str
@@ -317,6 +328,8 @@ class Ready(Note, frozen=True, kw_only=True):
     cost_s: dict[int, float]
     load_s: float
     report: dict[str, float] = {}
+    step_cost_s: dict[int, dict[int, float]] = {}
+    mode: Literal["full", "incremental", "causal"] = "full"
 
 
 class ModelRefused(Note, frozen=True, kw_only=True):
@@ -326,6 +339,10 @@ class ModelRefused(Note, frozen=True, kw_only=True):
 
 
 WindowOutcome = Literal["ok", "stale", "error"]
+StateReset = Literal["first", "run", "gap", "hop", "ring", "memory", "error", "mismatch"]
+"""Why a window was computed in full although its hop has steps: nothing of its camera is at hand;
+another unbroken run; a window was left out; another hop; another ring (size, restart); no memory
+left for it; the step failed; an audit found steps that differ."""
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
@@ -336,11 +353,27 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         outcome: ok; stale (overwritten in the ring before it was read); error (the engine refused
             it).
         scores: K values in 0..1; empty unless ok.
+        is_step: computed from its new frames.
+        reset: why it was not, where that was asked for.
     """
 
     window_id: int
     outcome: WindowOutcome
     scores: list[float] = []
+    is_step: bool = False
+    reset: StateReset | None = None
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """A window that was computed both ways.
+
+    Attributes:
+        max_abs_error: largest difference of its scores.
+        is_equal: the embeddings agree within the tolerance of the precision.
+    """
+
+    max_abs_error: float
+    is_equal: bool
 
 
 class Result(Note, frozen=True, kw_only=True):
@@ -353,6 +386,8 @@ class Result(Note, frozen=True, kw_only=True):
         transfer_s: seconds to bring the windows from the rings to the engine.
         infer_s: seconds in the engine.
         finished_at: instant the scores were ready.
+        state_bytes: memory of what streams keep between windows.
+        audit: of an earlier window, when one has been finished since the last result.
     """
 
     batch_id: int
@@ -361,6 +396,8 @@ class Result(Note, frozen=True, kw_only=True):
     transfer_s: float
     infer_s: float
     finished_at: float
+    state_bytes: int = 0
+    audit: Audit | None = None
 
 
 FromCapture = Opened | FrameNote | StateNote | Lost | Ended | Heartbeat

@@ -178,7 +178,9 @@ async def test_a_window_becomes_a_prediction_with_its_whole_timeline(bench: Benc
         await bench.worker.change(READY)
         number = await bench.put("a")
         ((ref,), _) = bench.worker.batches[0]
-        assert ref == WindowRef(window_id=number, ring=bench.rings["a"], first_seq=5)
+        assert ref == WindowRef(
+            window_id=number, ring=bench.rings["a"], first_seq=5, camera="a", run=0, hop=0
+        )
         now = bench.clock.now()
         await bench.worker.answer(at=now + 0.01)
         bench.end()
