@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from model.classifier import Clips
+from model.classifier import Clips, Embeddings, Mode, Scores
 from model.plan import TAIL_FRAMES, Plan
 from model.slice import Value
 
@@ -27,7 +27,7 @@ Frames = npt.NDArray[np.uint8]
 class Graphs(Protocol):
     """A plan on one runtime; tensors are the runtime's own and stay on its side."""
 
-    def first(self, clips: Clips) -> tuple[Any, Any, Sequence[Any]]:
+    def first(self, clips: Clips) -> tuple[Scores, Embeddings, Sequence[Any]]:
         """Run `plan.first`.
 
         Args:
@@ -38,7 +38,7 @@ class Graphs(Protocol):
         """
         ...
 
-    def step(self, frames: Clips, taken: Sequence[Any]) -> tuple[Any, Any, Sequence[Any]]:
+    def step(self, frames: Clips, taken: Sequence[Any]) -> tuple[Scores, Embeddings, Sequence[Any]]:
         """Run `plan.step`.
 
         Args:
@@ -55,7 +55,7 @@ class Graphs(Protocol):
         ...
 
     def split(self, value: Any, n: int) -> Sequence[Any]:
-        """Cut a tensor of n streams into one a stream."""
+        """Cut a tensor of n streams into one a stream; no part keeps the memory of another."""
         ...
 
     def n_bytes(self, value: Any) -> int:
@@ -79,18 +79,38 @@ class State:
 
 
 class SlidingWindow:
-    """Exact inference over windows that move by a fixed hop; holds no stream's state itself.
+    """Exact inference over windows that move by a fixed hop; a `model.classifier.Stepper`.
 
     Args:
         plan: hop and window length.
         graphs: the same plan on a runtime.
+        size: (height, width) of all pictures, px; any where absent.
+        chunk: streams that are run together; more are run one chunk after the other.
     """
 
-    def __init__(self, plan: Plan, graphs: Graphs) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        graphs: Graphs,
+        size: tuple[int, int] | None = None,
+        chunk: int | None = None,
+    ) -> None:
         self.plan = plan
         self._graphs = graphs
+        self._size = size
+        self._chunk = chunk
 
-    def init(self, clips: Clips) -> tuple[Any, Any, list[State]]:
+    @property
+    def hop(self) -> int:
+        """Frames between two windows."""
+        return self.plan.hop
+
+    @property
+    def mode(self) -> Mode:
+        """A step equals the full window."""
+        return "incremental"
+
+    def init(self, clips: Clips) -> tuple[Scores, Embeddings, list[State]]:
         """Classify the first windows of N streams.
 
         Args:
@@ -102,16 +122,12 @@ class SlidingWindow:
         Raises:
             ValueError: shape or dtype differs.
         """
-        _check(clips, (len(clips), self.plan.frames, *clips.shape[2:]))
-        scores, embeddings, kept = self._graphs.first(clips)
-        states = []
-        for tail, own in zip(clips[:, -TAIL_FRAMES:], self._split(kept, len(clips)), strict=True):
-            values = self._renamed(dict(zip(self.plan.first.keeps, own, strict=True)))
-            n_bytes = tail.nbytes + sum(self._graphs.n_bytes(value) for value in values.values())
-            states.append(State(values, tail.copy(), n_bytes))
-        return scores, embeddings, states
+        _check(clips, (len(clips), self.plan.frames, *(self._size or clips.shape[2:4]), 3))
+        return _together([self._init(clips[part]) for part in self._chunks(len(clips))])
 
-    def step(self, frames: Clips, states: Sequence[State]) -> tuple[Any, Any, list[State]]:
+    def step(
+        self, frames: Clips, states: Sequence[State]
+    ) -> tuple[Scores, Embeddings, list[State]]:
         """Classify the windows that end with these frames.
 
         Args:
@@ -125,8 +141,29 @@ class SlidingWindow:
         Raises:
             ValueError: shape or dtype differs from those of the states.
         """
+        picture = states[0].tail.shape[1:] if states else ()
+        _check(frames, (len(states), self.plan.hop, *picture))
+        return _together(
+            [self._step(frames[part], states[part]) for part in self._chunks(len(frames))]
+        )
+
+    def _chunks(self, n: int) -> list[slice]:
+        chunk = self._chunk or n
+        return [slice(at, at + chunk) for at in range(0, n, chunk)]
+
+    def _init(self, clips: Clips) -> tuple[Scores, Embeddings, list[State]]:
+        scores, embeddings, kept = self._graphs.first(clips)
+        states = []
+        for tail, own in zip(clips[:, -TAIL_FRAMES:], self._split(kept, len(clips)), strict=True):
+            values = self._renamed(dict(zip(self.plan.first.keeps, own, strict=True)))
+            n_bytes = tail.nbytes + sum(self._graphs.n_bytes(value) for value in values.values())
+            states.append(State(values, tail.copy(), n_bytes))
+        return scores, embeddings, states
+
+    def _step(
+        self, frames: Clips, states: Sequence[State]
+    ) -> tuple[Scores, Embeddings, list[State]]:
         tails = np.stack([state.tail for state in states])
-        _check(frames, (len(states), self.plan.hop, *tails.shape[2:]))
         scores, embeddings, kept = self._graphs.step(
             np.concatenate([tails, frames], axis=1),
             [self._join([s.values[value] for s in states]) for value in self.plan.step.takes],
@@ -151,6 +188,16 @@ class SlidingWindow:
     def _renamed(self, values: dict[Value, Any]) -> dict[Value, Any]:
         """Values as the next window names them, without those it has no use for."""
         return {value: values[value.moved(self.plan.hop)] for value in self.plan.state}
+
+
+def _together(
+    parts: list[tuple[Scores, Embeddings, list[State]]],
+) -> tuple[Scores, Embeddings, list[State]]:
+    """The results of chunks as those of one call."""
+    if len(parts) == 1:
+        return parts[0]
+    scores, embeddings, states = zip(*parts, strict=True)
+    return np.concatenate(scores), np.concatenate(embeddings), [s for part in states for s in part]
 
 
 def _check(clips: Clips, shape: tuple[int, ...]) -> None:

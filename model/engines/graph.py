@@ -40,17 +40,17 @@ def build_graph(
     """
     is_causal = network.temporal_padding == "causal"
     head = [
-        _weights(array)
+        weights(array)
         for array in (network.head_kernel, network.head_bias, score_kernel, score_bias)
     ]
 
     def infer(clips: Any) -> tuple[Any, Any]:
         outputs = tf.cast(clips, precision)
         for conv in network.stem:
-            outputs = _convolve(outputs, conv, is_causal)
+            outputs = convolve(outputs, conv, is_causal)
         outputs = tf.nn.max_pool3d(outputs, spec.POOL, spec.POOL, "SAME")
         for block in network.blocks:
-            outputs = _block(outputs, block, is_causal)
+            outputs = apply_block(outputs, block, is_causal)
         pooled = tf.reduce_mean(tf.cast(outputs, tf.float32), (1, 2, 3))
         embeddings = tf.matmul(pooled, head[0]) + head[1]
         return tf.sigmoid(tf.matmul(embeddings, head[2]) + head[3]), embeddings
@@ -60,7 +60,8 @@ def build_graph(
     return graph
 
 
-def _convolve(inputs: Any, conv: FusedConv, is_causal: bool) -> Any:
+def convolve(inputs: Any, conv: FusedConv, is_causal: bool) -> Any:
+    """Apply a convolution, its bias and its ReLU; (N, T, H, W, C)."""
     t, h, w = conv.strides
     halves = [(1, h, w), (t, 1, 1)] if len(conv.kernels) == 2 else [conv.strides]
     outputs = inputs
@@ -68,11 +69,11 @@ def _convolve(inputs: Any, conv: FusedConv, is_causal: bool) -> Any:
         padding = "SAME"
         if is_causal and kernel.shape[0] > 1:
             outputs, padding = _padded(outputs, kernel.shape[:3], strides), "VALID"
-        outputs = tf.nn.conv3d(outputs, _weights(kernel, outputs.dtype), (1, *strides, 1), padding)
-    return tf.nn.relu(tf.nn.bias_add(outputs, _weights(conv.bias, outputs.dtype)))
+        outputs = tf.nn.conv3d(outputs, weights(kernel, outputs.dtype), (1, *strides, 1), padding)
+    return tf.nn.relu(tf.nn.bias_add(outputs, weights(conv.bias, outputs.dtype)))
 
 
-def _weights(array: npt.NDArray[np.float32], dtype: Any = tf.float32) -> Any:
+def weights(array: npt.NDArray[np.float32], dtype: Any = tf.float32) -> Any:
     """A tensor the graph captures; of constants inside it TensorFlow keeps copies (50 MB more)."""
     with tf.init_scope():
         return tf.constant(array, dtype)
@@ -88,12 +89,13 @@ def _padded(inputs: Any, kernel: Sequence[int], strides: spec.Triple) -> Any:
     return tf.pad(inputs, [(0, 0), *sides, (0, 0)])
 
 
-def _block(inputs: Any, block: FusedBlock, is_causal: bool) -> Any:
-    feature = _convolve(_convolve(inputs, block.bottleneck, is_causal), block.feature, is_causal)
+def apply_block(inputs: Any, block: FusedBlock, is_causal: bool) -> Any:
+    """Apply a bottleneck block; (N, T, H, W, C)."""
+    feature = convolve(convolve(inputs, block.bottleneck, is_causal), block.feature, is_causal)
     strides = (1, *block.strides, 1)
     if is_causal:
         now = tf.nn.avg_pool3d(inputs, (1, 2, 2), strides, "SAME")
         average = (now + tf.concat([now[:, :1], now[:, :-1]], 1)) / 2
     else:
         average = tf.nn.avg_pool3d(inputs, 2, strides, "SAME")
-    return _convolve(tf.concat([feature, average], -1), block.merge, is_causal)
+    return convolve(tf.concat([feature, average], -1), block.merge, is_causal)

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model.classifier import Clips
-from model.engines.graph import _block, _convolve, _weights
+from model.classifier import Clips, Embeddings, Scores
+from model.engines.graph import apply_block, convolve, weights
+from model.errors import EngineFailedError
 from model.fuse import FusedBlock, FusedConv, FusedNetwork
 from model.plan import Plan, Step
 from model.slice import BLOCK1_PARTS, Operation, Product, Slice, Sum, Value
@@ -59,13 +60,13 @@ class TensorFlowGraphs:
         self._stem = _held(network.stem[0], precision)
         self._blocks = [_held_block(block, precision) for block in network.blocks]
         head = (network.head_kernel, network.head_bias, score_kernel, score_bias)
-        self._head = [_weights(array) for array in head]
+        self._head = [weights(array) for array in head]
         # Every sum holds the middle tap once. The others get a zero, because oneDNN takes an
         # addition into a convolution only behind a bias; a constant zero would be optimized away.
         self._taps = {
             (conv.name, tap): (
                 conv.kernels[0][tap],
-                _weights(conv.bias if tap == 1 else 0 * conv.bias, precision),
+                weights(conv.bias if tap == 1 else 0 * conv.bias, precision),
             )
             for conv in network.stem[1:]
             for tap in range(3)
@@ -77,11 +78,11 @@ class TensorFlowGraphs:
         """Graphs traced so far: two for each batch and picture size."""
         return len(self._graphs)
 
-    def first(self, clips: Clips) -> tuple[Any, Any, Sequence[Any]]:
+    def first(self, clips: Clips) -> tuple[Scores, Embeddings, Sequence[Any]]:
         """Run the first window; see `Graphs.first`."""
         return self._call(self._plan.first, clips, ())
 
-    def step(self, frames: Clips, taken: Sequence[Any]) -> tuple[Any, Any, Sequence[Any]]:
+    def step(self, frames: Clips, taken: Sequence[Any]) -> tuple[Scores, Embeddings, Sequence[Any]]:
         """Run a later window; see `Graphs.step`."""
         return self._call(self._plan.step, frames, taken)
 
@@ -91,8 +92,8 @@ class TensorFlowGraphs:
 
     def split(self, value: Any, n: int) -> Sequence[Any]:
         """Cut a tensor of n streams into one a stream; see `Graphs.split`."""
-        parts: Sequence[Any] = tf.split(value, n)
-        return parts
+        # The parts of a split share its memory: one stream that stands still would hold all.
+        return [tf.raw_ops.DeepCopy(x=part) for part in tf.split(value, n)]
 
     def n_bytes(self, value: Any) -> int:
         """Tell the memory a tensor takes; see `Graphs.n_bytes`."""
@@ -100,8 +101,22 @@ class TensorFlowGraphs:
 
     def _call(
         self, step: Step, frames: Clips, taken: Sequence[Any]
-    ) -> tuple[Any, Any, Sequence[Any]]:
-        """Run the graph for these shapes; the first call with them traces it."""
+    ) -> tuple[Scores, Embeddings, Sequence[Any]]:
+        """Run the graph for these shapes; the first call with them traces it.
+
+        Raises:
+            EngineFailedError: TensorFlow failed.
+        """
+        try:
+            return self._run_traced(step, frames, taken)
+        except tf.errors.OpError as err:
+            raise EngineFailedError(
+                f"TensorFlow failed on {len(frames)} streams: {err.message}"
+            ) from err
+
+    def _run_traced(
+        self, step: Step, frames: Clips, taken: Sequence[Any]
+    ) -> tuple[Scores, Embeddings, Sequence[Any]]:
         key = (len(taken), *frames.shape)
         tensors = (tf.constant(frames), *taken)
         if key not in self._graphs:
@@ -112,11 +127,11 @@ class TensorFlowGraphs:
             specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
             self._graphs[key] = tf.function(run, autograph=False).get_concrete_function(*specs)
         scores, embeddings, kept, _ = self._graphs[key](*tensors)
-        return scores, embeddings, kept
+        return scores.numpy(), embeddings.numpy(), kept
 
     def _run(self, step: Step, frames: Any, values: Values) -> Any:
         pixels = tf.cast(frames, self._precision)
-        slices = tf.unstack(_convolve(pixels, self._stem, is_causal=False), axis=1)
+        slices = tf.unstack(convolve(pixels, self._stem, is_causal=False), axis=1)
         values.update(zip(step.stem, slices, strict=True))
         for operation in step.operations:
             values[operation.result] = self._operate(operation, values)
@@ -176,23 +191,23 @@ class TensorFlowGraphs:
         begin, end = max(0, own.start - 1), min(len(pooled), own.stop + 1)
         inputs = tf.stack(pooled[begin:end], 1)
         cut = slice(own.start - begin, own.stop - begin)
-        feature = _convolve(_convolve(inputs, block.bottleneck, False), block.feature, False)
+        feature = convolve(convolve(inputs, block.bottleneck, False), block.feature, False)
         average = tf.nn.avg_pool3d(inputs, 2, 1, "SAME")
         joined = tf.concat([feature[:, cut], average[:, cut]], -1)
-        outputs = _convolve(joined, block.merge, False)
+        outputs = convolve(joined, block.merge, False)
         strides = (1, *next_block.strides, 1)
         return (
-            _convolve(outputs, next_block.bottleneck, False),
+            convolve(outputs, next_block.bottleneck, False),
             tf.nn.avg_pool3d(outputs, (1, 2, 2), strides, "SAME"),
         )
 
     def _later_blocks(self, narrow: Any, small: Any) -> Any:
         _, block, *rest = self._blocks
-        feature = _convolve(narrow, block.feature, False)
+        feature = convolve(narrow, block.feature, False)
         average = tf.nn.avg_pool3d(small, (2, 1, 1), 1, "SAME")
-        outputs = _convolve(tf.concat([feature, average], -1), block.merge, False)
+        outputs = convolve(tf.concat([feature, average], -1), block.merge, False)
         for block in rest:
-            outputs = _block(outputs, block, False)
+            outputs = apply_block(outputs, block, False)
         return outputs
 
 
@@ -207,5 +222,5 @@ def _held_block(block: FusedBlock, precision: str) -> FusedBlock:
 
 def _held(conv: FusedConv, precision: str) -> FusedConv:
     """The same with tensors for arrays: all graphs and picture sizes then share one copy."""
-    kernels: Any = tuple(_weights(kernel, precision) for kernel in conv.kernels)
-    return replace(conv, kernels=kernels, bias=_weights(conv.bias, precision))
+    kernels: Any = tuple(weights(kernel, precision) for kernel in conv.kernels)
+    return replace(conv, kernels=kernels, bias=weights(conv.bias, precision))

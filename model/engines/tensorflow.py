@@ -1,66 +1,42 @@
 """TensorFlow behind `Classifier`: the fused network as one graph, in its fastest form.
 
-In: a bundle, then uint8 clips. Out: scores and embeddings. At warm-up each candidate (precision,
-form of the 3x3x3 pairs) is built, compared with the unfused Keras network, timed at the real size,
-and the fastest is kept. Invariant: one graph serves every batch size and picture size, so what was
-verified is what runs. Import this module in the worker process only.
+In: a bundle, then uint8 clips. Out: scores and embeddings. At warm-up the fastest form that agrees
+with the unfused network is chosen, and the graphs of sliding windows are compared with it; what was
+found is remembered for the next start. Invariant: nothing runs that was not verified for these
+weights on this processor. Import this module in the worker process only.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from math import prod
-from statistics import median
+from dataclasses import astuple, fields
 
+import msgspec
 import numpy as np
 import tensorflow as tf
 
 from model import spec
-from model.bundle import Bundle, Manifest, golden_clip
-from model.classifier import Clips, Embeddings, Scores, WarmUp
+from model.bundle import Bundle
+from model.classifier import Clips, Embeddings, Scores, Stepper, WarmUp
 from model.config import ModelConfig
-from model.engines.graph import Graph, build_graph
-from model.engines.reference import TOLERANCE, disagreement, probe_clips, reference_outputs
-from model.errors import EngineFailedError
-from model.fuse import PairForm, fuse
-
-FORMS: tuple[tuple[PairForm, PairForm], ...] = (
-    ("collapsed", "pairs"),
-    ("collapsed", "collapsed"),
-    ("pairs", "pairs"),
+from model.engines.graph import Graph
+from model.engines.memory import Memory, Remembered
+from model.engines.reference import TOLERANCE, probe_clips
+from model.engines.tensorflow_choice import (
+    Candidate,
+    Way,
+    choose,
+    chunk_size,
+    clip_cost,
+    graph_of,
+    run,
 )
-"""(stem, blocks) in the order of preference; a later one must be faster by `MIN_GAIN`, below that
-it is noise."""
-MIN_GAIN = 0.03
+from model.engines.tensorflow_stepper import make_stepper, step_cost, verified
+from model.errors import EngineFailedError
 
-CHUNK_BYTES = 64 << 20
-"""Activations the graph may hold at once; larger batches run in chunks. At 256 px one clip fills it
-(50 MB in bfloat16, 100 in float32), and a batch of 4 then costs what 4 clips cost (0.54 s both
-ways) but 300 MB less: the pool of oneDNN never shrinks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One way to run the network.
-
-    Attributes:
-        name: precision and forms, for the warm-up report.
-        precision: float32 or bfloat16.
-        graph: uint8 (N, T, H, W, 3) -> scores, embeddings.
-        difference: measured against the unfused network.
-        cost_s: median seconds for one clip.
-    """
-
-    name: str
-    precision: str
-    graph: Graph
-    difference: float
-    cost_s: float
+WAY_FIELDS = [field.name for field in fields(Way)]
 
 
 class TensorFlowClassifier:
@@ -77,6 +53,7 @@ class TensorFlowClassifier:
         self._manifest = bundle.manifest
         self._config = config
         self._graph: Graph | None = None
+        self._steppers: dict[int, Stepper] = {}
         self._max_batch = self._chunk = 0
 
     @property
@@ -84,25 +61,27 @@ class TensorFlowClassifier:
         """The K label names, in the order of the scores."""
         return self._manifest.labels
 
-    def warm_up(self, max_batch: int) -> WarmUp:
+    def warm_up(self, max_batch: int, hops: Sequence[int] = ()) -> WarmUp:
         """Build, verify, measure, choose; see `Classifier.warm_up`."""
-        if self._bundle is None or self._graph is not None:
+        bundle = self._bundle
+        if bundle is None or self._graph is not None:
             raise EngineFailedError("a classifier is warmed up once, before close")
         if max_batch < 1:
             raise ValueError(f"max_batch must be at least 1, got {max_batch}")
         _set_threads(self._config.threads)
+        self._max_batch = max_batch
+        device = "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+        runtime = f"tensorflow {tf.__version__}"
+        wanted = sorted(set(hops)) if self._config.mode == "auto" else []
+        memory = Memory(bundle, self._config, f"{runtime} {device}", f"{max_batch} {wanted}")
         try:
-            report: dict[str, float] = {}
-            best = self._choose(self._bundle, report)
-            self._graph, self._max_batch, self._bundle = best.graph, max_batch, None
-            self._chunk = min(max_batch, chunk_size(self._manifest, best.precision))
-            cost_s = self._costs(best)
+            choice = self._recalled(bundle, memory) or self._measured(bundle, memory, wanted)
         except tf.errors.OpError as err:
             raise EngineFailedError(f"TensorFlow failed at warm-up: {err.message}") from err
+        self._bundle = None
         _release_memory()
-        report["relative_difference"] = best.difference
-        device = "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
-        return WarmUp(f"tensorflow {tf.__version__}", best.precision, device, cost_s, report)
+        report = choice.report | {"relative_difference": choice.difference}
+        return WarmUp(runtime, choice.way[0], device, choice.cost_s, report, choice.step_cost_s)
 
     def predict(self, clips: Clips) -> tuple[Scores, Embeddings]:
         """Classify clips; see `Classifier.predict`."""
@@ -120,97 +99,104 @@ class TensorFlowClassifier:
                 f" got {clips.dtype} {clips.shape}"
             )
         try:
-            return _run(self._graph, clips, self._chunk)
+            return run(self._graph, clips, self._chunk)
         except tf.errors.OpError as err:
             self._graph = None
             raise EngineFailedError(
                 f"TensorFlow failed on {len(clips)} clips: {err.message}"
             ) from err
 
+    def stepper(self, hop: int) -> Stepper | None:
+        """Return the stepper of a hop; see `Classifier.stepper`."""
+        return self._steppers.get(hop)
+
     def close(self) -> None:
-        """Let the graph go; idempotent."""
+        """Let the graphs go; idempotent."""
         self._graph = self._bundle = None
+        self._steppers.clear()
 
-    def _choose(self, bundle: Bundle, report: dict[str, float]) -> Candidate:
-        """Measure the precisions in the preferred form, then other forms of the better one."""
-        wanted = self._config.precision
-        precisions = ("float32", "bfloat16") if wanted == "auto" else (wanted,)
-        probe = probe_clips(bundle)
-        reference = reference_outputs(bundle, probe)
-        best: Candidate | None = None
-        for precision in precisions:
-            found = self._candidate(bundle, (precision, *FORMS[0]), (probe, reference), best)
-            best = _better(best, found, report)
-        if best is None:
-            raise EngineFailedError(f"no precision agrees with the network: {report}")
-        for form in FORMS[1:]:
-            found = self._candidate(bundle, (best.precision, *form), (probe, reference), best)
-            best = _better(best, found, report) or best
-        return best
-
-    def _candidate(
-        self,
-        bundle: Bundle,
-        way: tuple[str, PairForm, PairForm],
-        check: tuple[Clips, tuple[Scores, Embeddings]],
-        best: Candidate | None,
-    ) -> Candidate:
-        """Build the network one way, compare it with the reference, and time it if it agrees."""
-        facts, (precision, stem, blocks), (probe, reference) = bundle.manifest, way, check
-        network = fuse(
-            bundle.weights,
-            facts.temporal_padding,
-            stem=stem,
-            blocks=blocks,
-            pixel_scale=facts.pixel_scale,
+    def _measured(self, bundle: Bundle, memory: Memory, hops: Sequence[int]) -> Remembered:
+        """Choose the form of the full window, then the hops worth a stepper; remember both."""
+        report: dict[str, float] = {}
+        best = choose(bundle, self._config.precision, report)
+        self._use(bundle, best.way, best.graph)
+        cost_s = self._costs(best)
+        step_cost_s = {}
+        for hop in hops:
+            if costs := self._measure_step(bundle, best, hop, report):
+                step_cost_s[hop] = costs
+        _, embeddings = run(best.graph, probe_clips(bundle), 1)
+        choice = Remembered(
+            way=list(astuple(best.way)),
+            difference=best.difference,
+            cost_s=cost_s,
+            step_cost_s=step_cost_s,
+            report=report,
+            golden=embeddings.tolist(),
         )
-        graph = build_graph(network, bundle.score_kernel, bundle.score_bias, precision)
-        tolerance = TOLERANCE[precision]
-        difference = disagreement(reference, _run(graph, probe, 1), tolerance)
-        give_up_s = float("inf") if best is None else 1.0 + 5.0 * best.cost_s
-        cost_s = self._cost(graph, 1, give_up_s) if difference <= tolerance else float("inf")
-        return Candidate("_".join(way), precision, graph, difference, cost_s)
+        memory.keep(choice)
+        return choice
+
+    def _recalled(self, bundle: Bundle, memory: Memory) -> Remembered | None:
+        """Build what an earlier start chose; None where that is not known or does not hold."""
+        choice = memory.recall()
+        if choice is None:
+            return None
+        way = msgspec.convert(dict(zip(WAY_FIELDS, choice.way, strict=True)), Way)
+        graph = graph_of(bundle, way)
+        _, embeddings = run(graph, probe_clips(bundle), 1)
+        if not choice.computes(embeddings, TOLERANCE[way.precision]):
+            memory.forget()
+            return None
+        self._use(bundle, way, graph)
+        clip_cost(graph, bundle.manifest, 1, 0.0)
+        for hop in choice.step_cost_s:
+            stepper = make_stepper(bundle, way, hop, self._chunk)
+            if stepper is not None:
+                step_cost(stepper, bundle.manifest, 1, give_up_s=0.0)
+                self._steppers[hop] = stepper
+        return choice
+
+    def _use(self, bundle: Bundle, way: Way, graph: Graph) -> None:
+        self._graph = graph
+        self._chunk = min(self._max_batch, chunk_size(bundle.manifest, way.precision))
 
     def _costs(self, best: Candidate) -> dict[int, float]:
         """Seconds by batch size: measured up to a chunk, the sum of the chunks beyond."""
-        sizes = sorted(
-            {2**n for n in range(self._max_batch.bit_length())} | {self._chunk, self._max_batch}
+        return by_batch(
+            self._max_batch,
+            self._chunk,
+            lambda n: best.cost_s if n == 1 else clip_cost(best.graph, self._manifest, n),
         )
-        costs: dict[int, float] = {1: best.cost_s}
-        for n in sizes[1:]:
-            is_one_run = n <= self._chunk
-            chunks = -(-n // self._chunk)
-            costs[n] = self._cost(best.graph, n) if is_one_run else chunks * costs[self._chunk]
+
+    def _measure_step(
+        self, bundle: Bundle, best: Candidate, hop: int, report: dict[str, float]
+    ) -> dict[int, float]:
+        """Costs of a hop's stepper by streams; empty where it is wrong or no faster."""
+        stepper = make_stepper(bundle, best.way, hop, self._chunk)
+        if stepper is None:
+            return {}
+        difference = verified(bundle, best.way, hop, best.graph)
+        report[f"hop{hop}_difference"] = difference
+        if difference > TOLERANCE[best.way.precision]:
+            return {}
+        costs = by_batch(
+            self._max_batch, self._chunk, lambda n: step_cost(stepper, bundle.manifest, n)
+        )
+        report[f"hop{hop}_ms"] = round(1e3 * costs[1], 3)
+        if costs[1] >= best.cost_s and stepper.mode == "incremental":
+            return {}
+        self._steppers[hop] = stepper
         return costs
 
-    def _cost(self, graph: Graph, n: int, give_up_s: float = float("inf")) -> float:
-        """Median seconds for a batch of n; a first run, which prepares kernels, does not count.
 
-        Where that run already takes longer than `give_up_s`, it is the answer: bfloat16 on a CPU
-        that only emulates it would take minutes to measure.
-        """
-        facts = self._manifest
-        clips = np.stack([golden_clip(facts.frames, facts.size_px, seed) for seed in range(n)])
-        first_s = _timed(lambda: _run(graph, clips, n))
-        if first_s > give_up_s:
-            return first_s
-        return median(_timed(lambda: _run(graph, clips, n)) for _ in range(3))
-
-
-def chunk_size(manifest: Manifest, precision: str) -> int:
-    """Clips whose activations stay within `CHUNK_BYTES`, at least one.
-
-    Two neighbouring layers live at a time.
-    """
-    sizes = [prod(row.output) for row in spec.layer_table(manifest.frames, manifest.size_px)]
-    n_bytes = max(a + b for a, b in pairwise(sizes)) * (2 if precision == "bfloat16" else 4)
-    return max(1, CHUNK_BYTES // n_bytes)
-
-
-def _run(graph: Graph, clips: Clips, chunk: int) -> tuple[Scores, Embeddings]:
-    parts = [graph(tf.constant(clips[at : at + chunk])) for at in range(0, len(clips), chunk)]
-    scores, embeddings = zip(*parts, strict=True)
-    return np.concatenate(scores), np.concatenate(embeddings)
+def by_batch(max_batch: int, chunk: int, cost: Callable[[int], float]) -> dict[int, float]:
+    """Seconds by batch size: measured up to a chunk, the sum of the chunks beyond."""
+    sizes = sorted({2**n for n in range(max_batch.bit_length())} | {chunk, max_batch})
+    costs: dict[int, float] = {}
+    for n in sizes:
+        costs[n] = cost(n) if n <= chunk else -(-n // chunk) * costs[chunk]
+    return costs
 
 
 def _release_memory() -> None:
@@ -219,20 +205,6 @@ def _release_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def _timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def _better(best: Candidate | None, found: Candidate, report: dict[str, float]) -> Candidate | None:
-    """Note a candidate; it replaces the best only where it verifies and is clearly faster."""
-    report[f"{found.name}_ms"] = round(1e3 * found.cost_s, 3)
-    report[f"{found.name}_difference"] = found.difference
-    limit_s = float("inf") if best is None else best.cost_s * (1 - MIN_GAIN)
-    return found if found.cost_s < limit_s else best
 
 
 def _set_threads(threads: int | None) -> None:

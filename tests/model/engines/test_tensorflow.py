@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from model.bundle import UNTRAINED, Bundle
+from model.bundle import UNTRAINED, Bundle, untrained_bundle
 from model.config import ModelConfig
 from model.engines import tensorflow as engine
-from model.engines.tensorflow import Candidate, TensorFlowClassifier, chunk_size
+from model.engines.memory import Memory
+from model.engines.tensorflow import TensorFlowClassifier, by_batch
 from model.errors import EngineFailedError
-
-
-def candidate(name: str, cost_s: float) -> Candidate:
-    return Candidate(name, "float32", lambda clips: (clips, clips), 0.0, cost_s)
 
 
 def test_auto_measures_both_precisions_and_reports_each(small_bundle: Bundle) -> None:
@@ -35,18 +34,6 @@ def test_auto_measures_both_precisions_and_reports_each(small_bundle: Bundle) ->
     assert min(warm.cost_s.values()) > 0
 
 
-def test_the_faster_wins_only_clearly() -> None:
-    """2 % is noise, 10 % is not; what does not verify costs infinity."""
-    report: dict[str, float] = {}
-    first = engine._better(None, candidate("a", 1.0), report)
-    assert engine._better(first, candidate("b", 0.98), report) is first
-    better = engine._better(first, candidate("c", 0.9), report)
-    assert better is not None
-    assert better.name == "c"
-    assert engine._better(None, candidate("d", float("inf")), report) is None
-    assert report["b_ms"] == 980.0
-
-
 def test_weights_that_no_graph_reproduces_are_refused(small_bundle: Bundle) -> None:
     """Activations beyond float32 leave no finite score: the engine fails at warm-up, not later."""
     weights = {name: array * np.float32(1e9) for name, array in small_bundle.weights.items()}
@@ -59,16 +46,6 @@ def test_weights_that_no_graph_reproduces_are_refused(small_bundle: Bundle) -> N
         np.errstate(all="ignore"),
     ):
         classifier.warm_up(1)
-
-
-@pytest.mark.parametrize(
-    ("size", "precision", "chunk"),
-    [(256, "float32", 1), (256, "bfloat16", 1), (112, "bfloat16", 6), (112, "float32", 3)],
-)
-def test_chunks_bound_the_memory(size: int, precision: str, chunk: int) -> None:
-    """Clips at once by picture size: their activations stay within 64 MiB, or it is one clip."""
-    manifest = UNTRAINED.model_copy(update={"size_px": size})
-    assert chunk_size(manifest, precision) == chunk
 
 
 def test_a_batch_of_several_chunks_is_the_same_as_one(
@@ -86,27 +63,119 @@ def test_a_batch_of_several_chunks_is_the_same_as_one(
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_costs_beyond_a_chunk_are_sums(small_bundle: Bundle) -> None:
+def test_costs_beyond_a_chunk_are_sums() -> None:
     """A batch of four in chunks of two costs two chunks."""
-    classifier = TensorFlowClassifier(small_bundle, ModelConfig(precision="float32"))
-    classifier._max_batch, classifier._chunk = 4, 2
-    classifier._cost = lambda graph, n, give_up_s=0.0: 0.5 * n  # type: ignore[method-assign]
-    assert classifier._costs(candidate("a", 0.6)) == {1: 0.6, 2: 1.0, 4: 2.0}
+    measured: list[int] = []
+
+    def cost(n: int) -> float:
+        measured.append(n)
+        return 0.5 * n + 0.1
+
+    assert by_batch(5, 2, cost) == {1: 0.6, 2: 1.1, 4: 2.2, 5: 3.3000000000000003}
+    assert measured == [1, 2]
 
 
-def test_a_hopeless_candidate_is_timed_once(small_bundle: Bundle) -> None:
-    """Where the first run already takes too long, it is not repeated."""
-    classifier = TensorFlowClassifier(small_bundle, ModelConfig())
-    runs: list[int] = []
+@pytest.fixture(scope="module")
+def longer_bundle() -> Bundle:
+    """Long enough for steppers."""
+    return untrained_bundle(
+        UNTRAINED.model_copy(update={"frames": 16, "size_px": 32, "units": 16, "name": "longer"})
+    )
 
-    def graph(clips: Any) -> Any:
-        runs.append(len(clips))
-        return clips, clips
 
-    assert classifier._cost(graph, 1, give_up_s=-1.0) > 0
-    assert len(runs) == 1
-    classifier._cost(graph, 1)
-    assert len(runs) == 5
+def test_hops_get_steppers_that_are_verified_and_timed(
+    longer_bundle: Bundle, tmp_path: Path
+) -> None:
+    """Those the geometry allows and that are faster; the report says how far each is off."""
+    config = ModelConfig(precision="float32", cache_dir=tmp_path)
+    classifier = TensorFlowClassifier(longer_bundle, config)
+    warm = classifier.warm_up(2, [4, 5, 8])
+    assert {"hop4_difference", "hop8_difference"} <= set(warm.report)
+    assert "hop5_difference" not in warm.report
+    assert warm.report["hop4_difference"] <= 1e-5
+    for hop in (4, 5, 8):
+        assert (classifier.stepper(hop) is not None) == (hop in warm.step_cost_s)
+    for costs in warm.step_cost_s.values():
+        assert set(costs) == {1, 2}
+        assert costs[1] < warm.cost_s[1]
+    classifier.close()
+    assert classifier.stepper(4) is None
+
+
+def test_full_windows_only_where_that_is_asked(longer_bundle: Bundle, tmp_path: Path) -> None:
+    """`mode: full` wants no stepper."""
+    config = ModelConfig(precision="float32", mode="full", cache_dir=tmp_path)
+    classifier = TensorFlowClassifier(longer_bundle, config)
+    assert classifier.warm_up(1, [4]).step_cost_s == {}
+    assert classifier.stepper(4) is None
+    classifier.close()
+
+
+def test_a_second_start_measures_nothing_again(
+    longer_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choice is remembered and checked by what it computes."""
+    config = ModelConfig(precision="float32", cache_dir=tmp_path)
+    first = TensorFlowClassifier(longer_bundle, config)
+    warm = first.warm_up(2, [4])
+    clips = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 32, 3), np.uint8)
+    expected = first.predict(clips)
+    first.close()
+    monkeypatch.setattr(engine, "choose", lambda *_: pytest.fail("measured again"))
+    second = TensorFlowClassifier(longer_bundle, config)
+    assert second.warm_up(2, [4]) == warm
+    np.testing.assert_array_equal(second.predict(clips)[0], expected[0])
+    assert (second.stepper(4) is not None) == (4 in warm.step_cost_s)
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"golden": [[0.0] * 16] * 2},
+        {"golden": [[1.0]]},
+        {"golden": [[float("nan")] * 16] * 2},
+    ],
+    ids=["other results", "other shape", "no numbers"],
+)
+def test_a_choice_that_computes_something_else_is_forgotten(
+    longer_bundle: Bundle, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """The engine measures anew and remembers that."""
+    config = ModelConfig(precision="float32", cache_dir=tmp_path)
+    first = TensorFlowClassifier(longer_bundle, config)
+    first.warm_up(1)
+    first.close()
+    runtime = f"tensorflow {engine.tf.__version__} cpu"
+    memory = Memory(longer_bundle, config, runtime, "1 []")
+    good = memory.recall()
+    assert good is not None
+    memory.keep(msgspec.structs.replace(good, **change))
+    second = TensorFlowClassifier(longer_bundle, config)
+    assert second.warm_up(1).precision == "float32"
+    second.close()
+    again = memory.recall()
+    assert again is not None
+    np.testing.assert_allclose(again.golden, good.golden, rtol=1e-4, atol=1e-5)
+
+
+def test_a_damaged_memory_is_measured_anew(longer_bundle: Bundle, tmp_path: Path) -> None:
+    """Cut, flipped or of another version: none of it stops a start."""
+    config = ModelConfig(precision="float32", cache_dir=tmp_path)
+    first = TensorFlowClassifier(longer_bundle, config)
+    first.warm_up(1)
+    first.close()
+    [path] = tmp_path.iterdir()
+    whole = path.read_bytes()
+    memory = Memory(longer_bundle, config, f"tensorflow {engine.tf.__version__} cpu", "1 []")
+    path.write_bytes(whole[:-5])
+    assert memory.recall() is None
+    memory.cache.write("choice", memory.key, b'{"way": 1}')
+    assert memory.recall() is None
+    second = TensorFlowClassifier(longer_bundle, config)
+    second.warm_up(1)
+    second.close()
+    assert memory.recall() is not None
 
 
 def test_threads_are_set_before_tensorflow_runs() -> None:
@@ -115,6 +184,7 @@ def test_threads_are_set_before_tensorflow_runs() -> None:
 import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 from model.engines import tensorflow as engine
+from model.engines.memory import Memory
 from model.errors import EngineFailedError
 engine._set_threads(1)
 assert engine.tf.config.threading.get_intra_op_parallelism_threads() == 1

@@ -1,0 +1,191 @@
+"""The fastest form of the fused network in TensorFlow that computes what the network does.
+
+In: a bundle. Out: a `Candidate` whose graph was compared with the unfused Keras network and timed
+at the real size; on a later start the same candidate by the name it was remembered under, compared
+with what it computed then. Invariant: one graph serves every batch size and picture size, so what
+was verified is what runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from statistics import median
+
+import numpy as np
+import tensorflow as tf
+
+from model import spec
+from model.bundle import Bundle, Manifest, golden_clip
+from model.classifier import Clips, Embeddings, Scores
+from model.engines.graph import Graph, build_graph
+from model.engines.reference import TOLERANCE, disagreement, probe_clips, reference_outputs
+from model.errors import EngineFailedError
+from model.fuse import FusedNetwork, PairForm, fuse
+
+FORMS: tuple[tuple[PairForm, PairForm], ...] = (
+    ("collapsed", "pairs"),
+    ("collapsed", "collapsed"),
+    ("pairs", "pairs"),
+)
+"""(stem, blocks) in the order of preference; a later one must be faster by `MIN_GAIN`, below that
+it is noise."""
+MIN_GAIN = 0.03
+
+CHUNK_BYTES = 64 << 20
+"""Activations the graph may hold at once; larger batches run in chunks. At 256 px one clip fills it
+(50 MB in bfloat16, 100 in float32), and a batch of 4 then costs what 4 clips cost (0.54 s both
+ways) but 300 MB less: the pool of oneDNN never shrinks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the network is written down.
+
+    Attributes:
+        precision: float32 or bfloat16.
+        stem: form of the pairs of the stem.
+        blocks: form of the 3x3x3 pairs of the blocks.
+    """
+
+    precision: str
+    stem: PairForm
+    blocks: PairForm
+
+    @property
+    def name(self) -> str:
+        """For the warm-up report."""
+        return f"{self.precision}_{self.stem}_{self.blocks}"
+
+    def network(self, bundle: Bundle) -> FusedNetwork:
+        """Fuse the bundle's weights this way."""
+        facts = bundle.manifest
+        return fuse(
+            bundle.weights,
+            facts.temporal_padding,
+            stem=self.stem,
+            blocks=self.blocks,
+            pixel_scale=facts.pixel_scale,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to run the network.
+
+    Attributes:
+        way: how it is written down.
+        graph: uint8 (N, T, H, W, 3) -> scores, embeddings.
+        difference: measured against the unfused network.
+        cost_s: median seconds for one clip.
+    """
+
+    way: Way
+    graph: Graph
+    difference: float
+    cost_s: float
+
+
+def choose(bundle: Bundle, wanted: str, report: dict[str, float]) -> Candidate:
+    """Measure the precisions in the preferred form, then other forms of the better one.
+
+    Args:
+        bundle: weights and facts.
+        wanted: a precision, or `auto`.
+        report: takes milliseconds and difference of every candidate.
+
+    Raises:
+        EngineFailedError: nothing agrees with the network.
+    """
+    precisions = ("float32", "bfloat16") if wanted == "auto" else (wanted,)
+    probe = probe_clips(bundle)
+    check = (probe, reference_outputs(bundle, probe))
+    best: Candidate | None = None
+    for precision in precisions:
+        found = _candidate(bundle, Way(precision, *FORMS[0]), check, best)
+        best = better(best, found, report)
+    if best is None:
+        raise EngineFailedError(f"no precision agrees with the network: {report}")
+    for form in FORMS[1:]:
+        found = _candidate(bundle, Way(best.way.precision, *form), check, best)
+        best = better(best, found, report) or best
+    return best
+
+
+def _candidate(
+    bundle: Bundle,
+    way: Way,
+    check: tuple[Clips, tuple[Scores, Embeddings]],
+    best: Candidate | None,
+) -> Candidate:
+    """Build the network one way, compare it with the reference, and time it if it agrees."""
+    probe, reference = check
+    graph = graph_of(bundle, way)
+    tolerance = TOLERANCE[way.precision]
+    difference = disagreement(reference, run(graph, probe, 1), tolerance)
+    give_up_s = float("inf") if best is None else 1.0 + 5.0 * best.cost_s
+    is_right = difference <= tolerance
+    cost_s = clip_cost(graph, bundle.manifest, 1, give_up_s) if is_right else float("inf")
+    return Candidate(way, graph, difference, cost_s)
+
+
+def graph_of(bundle: Bundle, way: Way) -> Graph:
+    """Build the network one way."""
+    return build_graph(way.network(bundle), bundle.score_kernel, bundle.score_bias, way.precision)
+
+
+def better(best: Candidate | None, found: Candidate, report: dict[str, float]) -> Candidate | None:
+    """Note a candidate; it replaces the best only where it verifies and is clearly faster."""
+    report[f"{found.way.name}_ms"] = round(1e3 * found.cost_s, 3)
+    report[f"{found.way.name}_difference"] = found.difference
+    limit_s = float("inf") if best is None else best.cost_s * (1 - MIN_GAIN)
+    return found if found.cost_s < limit_s else best
+
+
+def run(graph: Graph, clips: Clips, chunk: int) -> tuple[Scores, Embeddings]:
+    """Run a graph over clips, `chunk` at a time."""
+    parts = [graph(tf.constant(clips[at : at + chunk])) for at in range(0, len(clips), chunk)]
+    scores, embeddings = zip(*parts, strict=True)
+    return np.concatenate(scores), np.concatenate(embeddings)
+
+
+def clip_cost(graph: Graph, manifest: Manifest, n: int, give_up_s: float = float("inf")) -> float:
+    """Median seconds for a batch of n; a first run, which prepares kernels, does not count.
+
+    Where that run already takes longer than `give_up_s`, it is the answer: bfloat16 on a CPU that
+    only emulates it would take minutes to measure.
+    """
+    clips = golden_clips(manifest, n)
+    return median_cost(lambda: run(graph, clips, n), give_up_s)
+
+
+def golden_clips(manifest: Manifest, n: int) -> Clips:
+    """Different clips of the bundle's size."""
+    return np.stack([golden_clip(manifest.frames, manifest.size_px, seed) for seed in range(n)])
+
+
+def median_cost(work: Callable[[], object], give_up_s: float = float("inf")) -> float:
+    """Median seconds of three runs after a first one, unless that takes longer than give_up_s."""
+    first_s = _timed(work)
+    if first_s > give_up_s:
+        return first_s
+    return median(_timed(work) for _ in range(3))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def chunk_size(manifest: Manifest, precision: str) -> int:
+    """Clips whose activations stay within `CHUNK_BYTES`, at least one.
+
+    Two neighbouring layers live at a time.
+    """
+    sizes = [prod(row.output) for row in spec.layer_table(manifest.frames, manifest.size_px)]
+    n_bytes = max(a + b for a, b in pairwise(sizes)) * (2 if precision == "bfloat16" else 4)
+    return max(1, CHUNK_BYTES // n_bytes)
