@@ -24,6 +24,10 @@ Scores = npt.NDArray[np.float32]
 Embeddings = npt.NDArray[np.float32]
 """float32 (N, E)."""
 
+TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
+"""Largest accepted difference of embeddings by precision, relative to the largest component of the
+reference."""
+
 Mode = Literal["full", "incremental", "causal"]
 """How a window is computed: from all its frames; from the new frames and what the windows before
 left behind, with the same result; so too, by a network trained to look at the past only."""

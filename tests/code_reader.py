@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from model.classifier import Clips, Embeddings, Scores, WarmUp
+from model.classifier import Clips, Embeddings, Scores, Stepper, WarmUp
 from model.config import ModelConfig
 from pipeline.records import Prediction
 from pipeline.worker_process import LoadedModel
@@ -38,7 +39,7 @@ class CodeReader:
     batch_s: float = 0.0
     labels = LABELS
 
-    def warm_up(self, max_batch: int) -> WarmUp:
+    def warm_up(self, max_batch: int, hops: Sequence[int] = ()) -> WarmUp:
         cost_s = {n: self.batch_s + 0.005 * n for n in (1, max_batch)}
         return WarmUp("code reader", "float32", "cpu", cost_s)
 
@@ -46,6 +47,9 @@ class CodeReader:
         rows = [_row([read_code(frame) for frame in clip]) for clip in clips]
         time.sleep(self.batch_s)
         return np.array(rows, np.float32), np.zeros((len(rows), 4), np.float32)
+
+    def stepper(self, hop: int) -> Stepper | None:
+        return None
 
     def close(self) -> None:
         """Holds nothing."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from model.classifier import Clips, Embeddings, Scores, WarmUp
+from model.classifier import Clips, Embeddings, Scores, Stepper, WarmUp
 from model.config import ModelConfig
 from model.errors import BundleError, EngineFailedError
 from pipeline.worker_process import LoadedModel
@@ -44,7 +44,7 @@ class FakeClassifier:
     def labels(self) -> tuple[str, ...]:
         return LABELS
 
-    def warm_up(self, max_batch: int) -> WarmUp:
+    def warm_up(self, max_batch: int, hops: Sequence[int] = ()) -> WarmUp:
         return WarmUp("fake 1.0", "float32", "cpu", self.cost_s, {"max_batch": float(max_batch)})
 
     def predict(self, clips: Clips) -> tuple[Scores, Embeddings]:
@@ -64,6 +64,9 @@ class FakeClassifier:
         scores[:, 2] = len(clips) / 255
         scores[orders == NOT_FINITE, 1] = np.nan
         return scores, np.zeros((len(clips), 4), np.float32)
+
+    def stepper(self, hop: int) -> Stepper | None:
+        return None
 
     def close(self) -> None:
         self.is_closed = True

@@ -14,9 +14,6 @@ from model.bresnet import BResNet162Plus1DD
 from model.bundle import Bundle, golden_clip
 from model.classifier import Clips, Embeddings, Scores
 
-TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
-"""Largest accepted difference of embeddings, relative to the largest component of the reference."""
-
 PROBE_PX = 64
 """Verification runs at this size: the graph is fully convolutional, and the unfused network at 256
 px would cost 16 times the time and 600 MB."""

@@ -19,11 +19,11 @@ import tensorflow as tf
 
 from model import spec
 from model.bundle import Bundle
-from model.classifier import Clips, Embeddings, Scores, Stepper, WarmUp
+from model.classifier import TOLERANCE, Clips, Embeddings, Scores, Stepper, WarmUp
 from model.config import ModelConfig
 from model.engines.graph import Graph
 from model.engines.memory import Memory, Remembered
-from model.engines.reference import TOLERANCE, probe_clips
+from model.engines.reference import probe_clips
 from model.engines.tensorflow_choice import (
     Candidate,
     Way,

@@ -20,9 +20,9 @@ import tensorflow as tf
 
 from model import spec
 from model.bundle import Bundle, Manifest, golden_clip
-from model.classifier import Clips, Embeddings, Scores
+from model.classifier import TOLERANCE, Clips, Embeddings, Scores
 from model.engines.graph import Graph, build_graph
-from model.engines.reference import TOLERANCE, disagreement, probe_clips, reference_outputs
+from model.engines.reference import disagreement, probe_clips, reference_outputs
 from model.errors import EngineFailedError
 from model.fuse import FusedNetwork, PairForm, fuse
 

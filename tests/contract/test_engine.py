@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from model.bundle import UNTRAINED, Bundle, untrained_bundle
-from model.classifier import Classifier
+from model.classifier import TOLERANCE, Classifier
 from model.config import ModelConfig
 from model.engines import available_engines, open_classifier
-from model.engines.reference import TOLERANCE, disagreement, reference_outputs
+from model.engines.reference import disagreement, reference_outputs
 from model.errors import EngineFailedError
 
 SHAPE = (8, 32, 32, 3)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from model.bundle import UNTRAINED, Bundle, untrained_bundle
+from model.classifier import TOLERANCE
 from model.engines.graph import build_graph
-from model.engines.reference import TOLERANCE, disagreement
+from model.engines.reference import disagreement
 from model.fuse import fuse
 
 SHAPES = [(8, 32, 32), (8, 40, 33), (12, 64, 48), (7, 33, 47)]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from model.bundle import UNTRAINED, Bundle, untrained_bundle
+from model.classifier import TOLERANCE
 from model.engines.graph import build_graph
 from model.engines.incremental_graph import TensorFlowGraphs
-from model.engines.reference import TOLERANCE
 from model.fuse import fuse
 from model.incremental import SlidingWindow
 from model.plan import Plan

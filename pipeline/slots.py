@@ -1,0 +1,103 @@
+"""What streams keep between windows: one slot a camera, within a memory budget; pure.
+
+In: window references as they come. Out: the state the window before left behind, or why there is
+none that fits. A state is handed out only to the window that begins exactly one hop later, in the
+same unbroken run of the same ring: sequence numbers make a wrong reuse impossible. When memory is
+short, slots nobody has used for long make room, and else the newcomer gets none: pushing out a
+camera that is being served would only have both computed in full.
+Invariant: the bytes of all slots never exceed the budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.classifier import StreamState
+from streamer.notes import StateReset, WindowRef
+
+IDLE_TURNS = 4
+"""A slot is idle when each other slot could have been used this often since."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    window: WindowRef
+    state: StreamState
+    used_at: int
+
+
+class Slots:
+    """States by camera.
+
+    Args:
+        budget_bytes: memory all states together may take.
+    """
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._slots: dict[str, _Slot] = {}
+        self._n_used = 0
+        self._largest_bytes = 0
+        self.n_bytes = 0
+
+    def __len__(self) -> int:
+        """Cameras that have a state."""
+        return len(self._slots)
+
+    def find(self, window: WindowRef) -> StreamState | StateReset:
+        """Return the state of the window before this one, or why there is none.
+
+        A state that does not fit this window never fits a later one, and is dropped.
+        """
+        slot = self._slots.get(window.camera)
+        if slot is None:
+            return "first" if self._room_for(self._largest_bytes) else "memory"
+        if (reason := _mismatch(slot.window, window)) is not None:
+            self.drop(window.camera)
+            return reason
+        return slot.state
+
+    def keep(self, window: WindowRef, state: StreamState) -> bool:
+        """Keep what a window left behind; False where no memory is left for it."""
+        self.drop(window.camera)
+        self._largest_bytes = max(self._largest_bytes, state.n_bytes)
+        if not self._room_for(state.n_bytes):
+            return False
+        while self.n_bytes + state.n_bytes > self._budget_bytes:
+            self.drop(self._idle()[0])
+        self._n_used += 1
+        self._slots[window.camera] = _Slot(window, state, self._n_used)
+        self.n_bytes += state.n_bytes
+        return True
+
+    def drop(self, camera: str) -> None:
+        """Forget a camera's state; idempotent."""
+        slot = self._slots.pop(camera, None)
+        if slot is not None:
+            self.n_bytes -= slot.state.n_bytes
+
+    def clear(self) -> None:
+        """Forget all states."""
+        self._slots.clear()
+        self.n_bytes = 0
+
+    def _room_for(self, n_bytes: int) -> bool:
+        idle_bytes = sum(self._slots[camera].state.n_bytes for camera in self._idle())
+        return self.n_bytes - idle_bytes + n_bytes <= self._budget_bytes
+
+    def _idle(self) -> list[str]:
+        """Cameras whose slot nobody has used for long, longest first."""
+        limit = self._n_used - IDLE_TURNS * len(self._slots)
+        idle = [camera for camera, slot in self._slots.items() if slot.used_at <= limit]
+        return sorted(idle, key=lambda camera: self._slots[camera].used_at)
+
+
+def _mismatch(last: WindowRef, window: WindowRef) -> StateReset | None:
+    """Why what `last` left behind is of no use to a window."""
+    reasons: tuple[tuple[bool, StateReset], ...] = (
+        (last.ring != window.ring, "ring"),
+        (last.run != window.run, "run"),
+        (last.hop != window.hop, "hop"),
+        (last.first_seq + window.hop != window.first_seq, "gap"),
+    )
+    return next((reason for is_met, reason in reasons if is_met), None)

@@ -1,0 +1,146 @@
+"""A state goes to the window that continues it, to no other, and never beyond the budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.slots import Slots
+from streamer.notes import RingSpec, WindowRef
+
+RING = RingSpec(path="/r", n_slots=64, size_px=8)
+
+
+@dataclass(frozen=True)
+class State:
+    n_bytes: int
+    name: str = ""
+
+
+def window(camera: str = "a", first_seq: int = 0, **changes: Any) -> WindowRef:
+    values = {"ring": RING, "run": 1, "hop": 4} | changes
+    return WindowRef(window_id=0, camera=camera, first_seq=first_seq, **values)
+
+
+def test_the_next_window_gets_the_state_and_may_replace_it() -> None:
+    """One hop later, same run, same ring; the state stays until it is replaced."""
+    slots = Slots(100)
+    assert slots.find(window()) == "first"
+    state = State(40)
+    assert slots.keep(window(), state)
+    assert slots.find(window(first_seq=4)) is state
+    assert slots.find(window(first_seq=4)) is state
+    later = State(40)
+    assert slots.keep(window(first_seq=4), later)
+    assert slots.find(window(first_seq=8)) is later
+    assert (len(slots), slots.n_bytes) == (1, 40)
+
+
+@pytest.mark.parametrize(
+    ("following", "reason"),
+    [
+        (window(first_seq=8), "gap"),
+        (window(first_seq=0), "gap"),
+        (window(first_seq=3), "gap"),
+        (window(first_seq=8, hop=8), "hop"),
+        (window(first_seq=4, hop=8), "hop"),
+        (window(first_seq=4, run=2), "run"),
+        (window(first_seq=4, ring=msgspec.structs.replace(RING, path="/new")), "ring"),
+        (window(first_seq=4, ring=msgspec.structs.replace(RING, size_px=16)), "ring"),
+    ],
+)
+def test_any_other_window_gets_none_and_the_state_is_gone(
+    following: WindowRef, reason: str
+) -> None:
+    """Another place, hop, run, ring or size: the reason is told once, then it is a first window."""
+    slots = Slots(100)
+    slots.keep(window(), State(40))
+    assert slots.find(following) == reason
+    assert slots.n_bytes == 0
+    assert slots.find(window(first_seq=4)) == "first"
+
+
+def test_cameras_do_not_share() -> None:
+    """The same numbers at another camera are another stream."""
+    slots = Slots(100)
+    slots.keep(window("a"), State(40))
+    assert slots.find(window("b", first_seq=4)) == "first"
+    assert isinstance(slots.find(window("a", first_seq=4)), State)
+
+
+def test_a_newcomer_does_not_push_out_who_is_served() -> None:
+    """Else both would be computed in full, forever."""
+    slots = Slots(100)
+    at = 0
+    for _ in range(20):
+        for camera in "ab":
+            assert slots.keep(window(camera, first_seq=at), State(50))
+        assert not slots.keep(window("c", first_seq=at), State(50))
+        at += 4
+        assert slots.find(window("c", first_seq=at)) == "memory"
+        assert isinstance(slots.find(window("a", first_seq=at)), State)
+        assert isinstance(slots.find(window("b", first_seq=at)), State)
+
+
+def test_who_has_left_makes_room() -> None:
+    """A slot unused for four turns of the others is given away."""
+    slots = Slots(100)
+    slots.keep(window("gone"), State(50))
+    for turn in range(7):
+        slots.keep(window("b", first_seq=4 * turn), State(50))
+        assert slots.find(window("c")) == "memory"
+    slots.keep(window("b", first_seq=28), State(50))
+    assert slots.find(window("c")) == "first"
+    assert slots.keep(window("c"), State(50))
+    assert slots.find(window("gone", first_seq=4)) != "first"
+    assert slots.n_bytes == 100
+
+
+def test_without_memory_nothing_is_kept() -> None:
+    """A budget below one state means full windows, told as such from the second one on."""
+    slots = Slots(10)
+    assert slots.find(window()) == "first"
+    assert not slots.keep(window(), State(11))
+    assert slots.find(window(first_seq=4)) == "memory"
+    assert slots.n_bytes == 0
+
+
+def test_forgetting_is_complete() -> None:
+    """One camera, or all."""
+    slots = Slots(100)
+    for camera in "ab":
+        slots.keep(window(camera), State(10))
+    slots.drop("a")
+    slots.drop("a")
+    assert (len(slots), slots.n_bytes) == (1, 10)
+    slots.clear()
+    assert (len(slots), slots.n_bytes) == (0, 0)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abcde"), st.integers(0, 5), st.integers(0, 2), st.integers(1, 60)
+        ),
+        max_size=60,
+    ),
+    st.integers(0, 150),
+)
+def test_whatever_comes_only_the_right_state_is_handed_out(
+    calls: list[tuple[str, int, int, int]], budget: int
+) -> None:
+    """Random windows of random cameras: never a state that was not left one hop before."""
+    slots = Slots(budget)
+    for camera, at, run, size in calls:
+        ref = window(camera, first_seq=4 * at, run=run)
+        found = slots.find(ref)
+        if isinstance(found, State):
+            assert found.name == f"{camera} {4 * at - 4} {run}"
+        slots.keep(ref, State(size, f"{camera} {4 * at} {run}"))
+        kept = [slot.state.n_bytes for slot in slots._slots.values()]
+        assert slots.n_bytes == sum(kept) <= budget
