@@ -107,7 +107,13 @@ class Pipeline:
         self._is_stopping = asyncio.Event()
         self._resolver = Resolver()
         self._worker = Worker(
-            config.worker, config.model, config.batching.max_batch, clock, self._observer, factory
+            config.worker,
+            config.model,
+            config.batching.max_batch,
+            clock,
+            self._observer,
+            factory,
+            [self._sampled.hop],
         )
         self.server = HttpServer(config.http, self.status, self.metrics, clock)
 

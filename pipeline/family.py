@@ -13,7 +13,7 @@ from typing import get_args
 
 from pipeline.records import InferenceOutcome, WindowOutcome
 from streamer.errors import LossKind
-from streamer.notes import DropReason, ResetReason
+from streamer.notes import DropReason, ResetReason, StateReset
 
 STAGE = (
     0.0005,
@@ -147,6 +147,21 @@ COUNTERS = (
         {"worker": (), "reason": (*RESTARTS, OTHER)},
     ),
     Family(
+        "bresnet_incremental_steps",
+        "Windows computed from their new frames and what the windows before left behind.",
+        _MODEL,
+    ),
+    Family(
+        "bresnet_incremental_resets",
+        "Windows computed in full although their hop has steps, by reason.",
+        {"model": (), "reason": get_args(StateReset)},
+    ),
+    Family(
+        "bresnet_incremental_audits",
+        "Steps computed a second time, in full, by what came out.",
+        {"model": (), "outcome": ("equal", "different")},
+    ),
+    Family(
         "bresnet_events",
         "Events that started and ended.",
         {"camera": (), "event": (), "phase": ("start", "end")},
@@ -181,6 +196,16 @@ GAUGES = (
     Family(
         "bresnet_inference_batch_wait_limit_seconds",
         "Longest time a window waits for company now.",
+        _MODEL,
+    ),
+    Family(
+        "bresnet_incremental_state_bytes",
+        "Memory of what streams keep between windows.",
+        _MODEL,
+    ),
+    Family(
+        "bresnet_incremental_max_abs_error",
+        "Largest difference of a score between a step and its full window, of all audits.",
         _MODEL,
     ),
     Family(

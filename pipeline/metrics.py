@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from pipeline.inference_metrics import WORKER, InferenceMetrics
 from pipeline.latency import onset_at, stage_times
 from pipeline.probe import build_facts
-from pipeline.records import Event, InferenceOutcome, Prediction, WindowOutcome
-from pipeline.report import DELIVERING, WorkerState
+from pipeline.records import Event, Prediction, WindowOutcome
+from pipeline.report import DELIVERING
 from pipeline.series import Series
 from pipeline.tally import Tally
 from streamer.clock import Clock
@@ -28,13 +29,8 @@ from streamer.notes import (
     FrameNote,
     Lost,
     Opened,
-    Ready,
-    Result,
     RingSpec,
 )
-
-WORKER = "local"
-"""Label of the one local worker."""
 
 _HOST = "host"
 _DISCONNECTS: Mapping[LossKind, str] = {"timeout": "timeout", "no_keyframe": "stalled"}
@@ -55,7 +51,7 @@ class _Camera:
     active: dict[str, str] = field(default_factory=dict)
 
 
-class Metrics:
+class Metrics(InferenceMetrics):
     """All metrics of one pipeline; confined to the event loop.
 
     Args:
@@ -68,9 +64,8 @@ class Metrics:
     def __init__(
         self, clock: Clock, model: str = "untrained", version: str = "", commit: str = ""
     ) -> None:
+        super().__init__(Series(), model)
         self._clock = clock
-        self._series = Series()
-        self._model = model
         self._cameras: dict[str, _Camera] = {}
         self._events: tuple[str, ...] = ("motion",)
         self._alerted: dict[str, None] = {}
@@ -237,29 +232,6 @@ class Metrics:
 
     # ---- inference -----------------------------------------------------------------------
 
-    def inference(self, outcome: InferenceOutcome) -> None:
-        """A submitted window met its fate."""
-        self._series.inc("bresnet_inference_windows", self._model, outcome)
-
-    def queue(self, depth: int, capacity: int, wait_limit_s: float) -> None:
-        """Windows submitted and not resolved, most there can be, longest wait for company."""
-        self._series.set("bresnet_inference_queue_depth", depth, self._model)
-        self._series.set("bresnet_inference_queue_capacity", capacity, self._model)
-        self._series.set("bresnet_inference_batch_wait_limit_seconds", wait_limit_s, self._model)
-
-    def batch(self, trigger: str, size: int) -> None:
-        """A batch was sent to the worker."""
-        self._series.inc("bresnet_inference_batches", self._model, trigger)
-        self._series.observe("bresnet_inference_batch_size", size, self._model)
-
-    def result(self, note: Result) -> None:
-        """A batch came back."""
-        busy_s = max(0.0, note.finished_at - note.started_at)
-        self._series.inc("bresnet_inference_busy_seconds", self._model, WORKER, n=busy_s)
-        self._stage("transfer", note.transfer_s)
-        self._stage("infer", note.infer_s)
-        self._stage("postprocess", busy_s - note.transfer_s - note.infer_s)
-
     def prediction(self, prediction: Prediction) -> None:
         """A window was scored."""
         camera, line = prediction.window.camera, prediction.timeline
@@ -275,27 +247,6 @@ class Metrics:
             for label, score in zip(prediction.labels, prediction.scores, strict=True):
                 if label in self._events:
                     self._series.observe("bresnet_model_score", score, self._model, label)
-
-    def worker(self, state: WorkerState) -> None:
-        """The worker's state changed."""
-        self._series.set("bresnet_inference_worker_up", state == "ready", WORKER)
-
-    def worker_restarted(self, reason: str) -> None:
-        """The worker was replaced; reason: crash, hang, memory or timeout."""
-        self._series.inc("bresnet_inference_worker_restarts", WORKER, reason)
-
-    def model(self, note: Ready) -> None:
-        """The worker told what it runs."""
-        facts = {
-            "model": self._model,
-            "version": note.version,
-            "sha256": note.sha256[:12],
-            "backend": note.engine,
-            "device": note.device,
-            "precision": note.precision,
-            "mode": "full",
-        }
-        self._series.info("bresnet_model", facts)
 
     # ---- events and sinks ----------------------------------------------------------------
 
@@ -392,6 +343,3 @@ class Metrics:
     def _account_all(self) -> None:
         for name, camera in self._cameras.items():
             self._account(name, camera)
-
-    def _stage(self, stage: str, duration_s: float) -> None:
-        self._series.observe("bresnet_stage_duration_seconds", duration_s, stage)

@@ -115,9 +115,10 @@ class Worker:
         clock: time.
         observer: told of states, restarts and the model.
         factory: `module:function` that loads the model in the worker; empty for the real one.
+        hops: frames between windows that cameras may use.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one constructor call, in app.py
         self,
         config: WorkerConfig,
         model: ModelConfig,
@@ -125,12 +126,16 @@ class Worker:
         clock: Clock,
         observer: WorkerObserver,
         factory: str = "",
+        hops: Sequence[int] = (),
     ) -> None:
         self.state: WorkerState = "starting"
         self.ready: Ready | None = None
         self._config = config
         self._load = LoadModel(
-            config=model.model_dump_json().encode(), max_batch=max_batch, factory=factory
+            config=model.model_dump_json().encode(),
+            max_batch=max_batch,
+            factory=factory,
+            hops=list(hops),
         )
         self._clock = clock
         self._observer = observer

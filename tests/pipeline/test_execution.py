@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipeline.streams import Streams
 from streamer.notes import Infer, Result, RingSpec, WindowRef
 from streamer.ring import create_ring, remove_ring
 from tests.fakes import ENGINE_FAILS, NOT_FINITE, REFUSE, FakeClassifier, filled_ring
+from tests.pipeline.weighing import HOP, N_FRAMES, Engine, weighed
 
 
 class Spy(FakeClassifier):
@@ -176,3 +178,138 @@ def test_rings_of_cameras_that_are_gone_are_unmapped() -> None:
         assert old.path not in Path("/proc/self/maps").read_text()
     rings.close()
     assert len(rings) == 0
+
+
+# ---- windows computed from their new frames ------------------------------------------------------
+
+
+class Stepping:
+    """A ring of random values and a runner over the classifier of `weighing`."""
+
+    def __init__(self, camera: str, ring: RingSpec, put: Callable[[int], int]) -> None:
+        self.camera, self.ring, self.put = camera, ring, put
+        self.values: list[int] = []
+        self.rng = np.random.default_rng(3)
+
+    def fill(self, n_frames: int) -> None:
+        for value in self.rng.integers(0, 256, n_frames):
+            self.values.append(int(value))
+            self.put(int(value))
+
+    def ref(self, first_seq: int, run: int = 0) -> WindowRef:
+        return WindowRef(
+            window_id=first_seq,
+            ring=self.ring,
+            first_seq=first_seq,
+            camera=self.camera,
+            run=run,
+            hop=HOP,
+        )
+
+    def expected(self, first_seq: int) -> list[float]:
+        window = self.values[first_seq : first_seq + N_FRAMES]
+        clip = np.array(window, np.uint8)[None, :, None, None, None]
+        return [float(value) for value in weighed(clip)[0][0]]
+
+
+@contextmanager
+def stepping(engine: Engine, audit_every: int = 0) -> Iterator[tuple[BatchRunner, Stepping]]:
+    with filled_ring("a", [], 40, 2, N_FRAMES) as (ring, put):
+        runner = BatchRunner(Streams(engine, "float32", 1000, audit_every), max_batch=4)
+        try:
+            yield runner, Stepping("a", ring, put)
+        finally:
+            runner.close()
+
+
+def ask(runner: BatchRunner, *windows: WindowRef) -> Result:
+    return runner.run(Infer(batch_id=1, windows=list(windows)))
+
+
+def test_only_new_frames_are_read_and_the_scores_are_those_of_the_window() -> None:
+    """Over 25 windows of a ring that wraps around; the result tells the memory of the state."""
+    engine = Engine()
+    with stepping(engine) as (runner, camera):
+        camera.fill(N_FRAMES)
+        for at in range(0, 100, HOP):
+            result = ask(runner, camera.ref(at))
+            [score] = result.scores
+            assert (score.outcome, score.is_step) == ("ok", at > 0)
+            assert score.scores == camera.expected(at)
+            assert result.state_bytes == 100
+            camera.fill(HOP)
+    assert engine.calls == ["init 1"] + ["step 1"] * 24
+
+
+def test_a_step_needs_no_frames_that_are_overwritten_by_now() -> None:
+    """The ring has moved on; the new frames are still there, and they are enough."""
+    engine = Engine()
+    with stepping(engine) as (runner, camera):
+        camera.fill(N_FRAMES)
+        ask(runner, camera.ref(0))
+        camera.fill(38)
+        [score] = ask(runner, camera.ref(HOP)).scores
+        assert (score.outcome, score.is_step, score.scores) == ("ok", True, camera.expected(HOP))
+
+
+def test_a_step_whose_new_frames_are_overwritten_is_stale_and_leaves_nothing() -> None:
+    """The next window of the camera is computed in full."""
+    engine = Engine()
+    with stepping(engine) as (runner, camera):
+        camera.fill(N_FRAMES)
+        ask(runner, camera.ref(0))
+        camera.fill(60)
+        result = ask(runner, camera.ref(HOP))
+        assert (outcomes(result), result.state_bytes) == (["stale"], 0)
+        [score] = ask(runner, camera.ref(60)).scores
+        assert (score.outcome, score.is_step, score.reset) == ("ok", False, "first")
+        assert score.scores == camera.expected(60)
+
+
+def test_frames_overwritten_during_a_first_window_leave_no_state() -> None:
+    """A single first window is read in place: what came of it cannot be believed."""
+    engine = Engine()
+    with stepping(engine) as (runner, camera):
+        camera.fill(N_FRAMES)
+        engine.during = lambda: camera.fill(40)
+        result = ask(runner, camera.ref(0))
+        assert (outcomes(result), result.state_bytes) == (["stale"], 0)
+
+
+@pytest.mark.parametrize("n_cameras", [1, 2])
+def test_a_step_the_engine_refuses_is_computed_in_full(
+    n_cameras: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each window alone; nobody loses one."""
+    engine = Engine()
+    with stepping(engine) as (runner, camera), filled_ring("b", [], 40, 2, N_FRAMES) as (ring, put):
+        cameras = [camera, Stepping("b", ring, put)][:n_cameras]
+        for one in cameras:
+            one.fill(N_FRAMES)
+        ask(runner, *(one.ref(0) for one in cameras))
+        for one in cameras:
+            one.fill(HOP)
+        engine.failing["step"] = ValueError("refused")
+        scores = ask(runner, *(one.ref(HOP) for one in cameras)).scores
+        assert [score.scores for score in scores] == [one.expected(HOP) for one in cameras]
+        assert [(score.is_step, score.reset) for score in scores] == [(False, "error")] * n_cameras
+    assert engine.calls[-n_cameras:] == ["predict 1"] * n_cameras
+    caplog.clear()
+
+
+def test_an_audit_travels_with_the_next_result() -> None:
+    """The window is computed a second time between batches."""
+    engine = Engine()
+    with stepping(engine, audit_every=1) as (runner, camera):
+        camera.fill(N_FRAMES)
+        ask(runner, camera.ref(0))
+        camera.fill(HOP)
+        assert ask(runner, camera.ref(HOP)).audit is None
+        runner.audit()
+        camera.fill(HOP)
+        audit = ask(runner, camera.ref(2 * HOP)).audit
+        assert audit is not None
+        assert (audit.is_equal, audit.max_abs_error) == (True, 0.0)
+        camera.fill(60)
+        runner.audit()  # that window is gone by now
+        assert ask(runner, camera.ref(60)).audit is None
