@@ -8,6 +8,7 @@ every precision.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def build_graph(
     """Trace the fused network.
 
     Args:
-        network: from `fuse`.
+        network: from `fuse`; of arrays, which become constants of the graph, or of `hold`.
         score_kernel: float32 (E, K).
         score_bias: float32 (K,).
         precision: of convolutions; pooling to the embedding and everything after is float32.
@@ -73,10 +74,37 @@ def convolve(inputs: Any, conv: FusedConv, is_causal: bool) -> Any:
     return tf.nn.relu(tf.nn.bias_add(outputs, weights(conv.bias, outputs.dtype)))
 
 
-def weights(array: npt.NDArray[np.float32], dtype: Any = tf.float32) -> Any:
-    """A tensor the graph captures; of constants inside it TensorFlow keeps copies (50 MB more)."""
+def weights(array: Any, dtype: Any = tf.float32) -> Any:
+    """A constant of the graph; what is a tensor already is captured as it is.
+
+    oneDNN lays constants out for its kernels once, captured tensors at every run (5 of 32 ms of a
+    step of 4 frames at 256 px). A graph with constants takes 100 MB more.
+    """
+    return array if tf.is_tensor(array) else tf.constant(array, dtype)
+
+
+def captured(array: npt.NDArray[np.float32], dtype: Any = tf.float32) -> Any:
+    """A tensor that graphs share: for those that run rarely."""
     with tf.init_scope():
         return tf.constant(array, dtype)
+
+
+def hold(network: FusedNetwork, precision: str) -> FusedNetwork:
+    """The same with tensors for arrays: graphs built from it share one copy of the weights."""
+
+    def conv(one: FusedConv) -> FusedConv:
+        kernels: Any = tuple(captured(kernel, precision) for kernel in one.kernels)
+        return replace(one, kernels=kernels, bias=captured(one.bias, precision))
+
+    def block(one: FusedBlock) -> FusedBlock:
+        parts = conv(one.bottleneck), conv(one.feature), conv(one.merge)
+        return replace(one, bottleneck=parts[0], feature=parts[1], merge=parts[2])
+
+    return replace(
+        network,
+        stem=tuple(conv(one) for one in network.stem),
+        blocks=tuple(block(one) for one in network.blocks),
+    )
 
 
 def _padded(inputs: Any, kernel: Sequence[int], strides: spec.Triple) -> Any:

@@ -9,7 +9,6 @@ with a batch and picture size, and a stream never traces again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from model.classifier import Clips, Embeddings, Scores
-from model.engines.graph import apply_block, convolve, weights
+from model.engines.graph import apply_block, captured, convolve, hold
 from model.errors import EngineFailedError
-from model.fuse import FusedBlock, FusedConv, FusedNetwork
+from model.fuse import FusedBlock, FusedNetwork
 from model.plan import Plan, Step
 from model.slice import BLOCK1_PARTS, Operation, Product, Slice, Sum, Value
 
@@ -36,6 +35,8 @@ class TensorFlowGraphs:
         score_bias: float32 (K,).
         precision: of convolutions and of the state; pooling to the embedding and everything after
             is float32.
+        is_constant: the weights behind the pool are constants of the step's graph, which is faster
+            and takes 70 MB more.
 
     Raises:
         ValueError: the network is causal, or its stem is not collapsed.
@@ -48,6 +49,8 @@ class TensorFlowGraphs:
         score_kernel: npt.NDArray[np.float32],
         score_bias: npt.NDArray[np.float32],
         precision: str,
+        *,
+        is_constant: bool = True,
     ) -> None:
         kernels = [len(conv.kernels) for conv in network.stem]
         if network.temporal_padding != "same" or max(kernels) > 1:
@@ -57,16 +60,17 @@ class TensorFlowGraphs:
             )
         self._plan = plan
         self._precision = precision
-        self._stem = _held(network.stem[0], precision)
-        self._blocks = [_held_block(block, precision) for block in network.blocks]
+        self._network = network if is_constant else hold(network, precision)
+        # The first window of a stream is rare: not worth constants of its own.
+        self._held = hold(network, precision)
         head = (network.head_kernel, network.head_bias, score_kernel, score_bias)
-        self._head = [weights(array) for array in head]
+        self._head = [captured(array) for array in head]
         # Every sum holds the middle tap once. The others get a zero, because oneDNN takes an
         # addition into a convolution only behind a bias; a constant zero would be optimized away.
         self._taps = {
             (conv.name, tap): (
                 conv.kernels[0][tap],
-                weights(conv.bias if tap == 1 else 0 * conv.bias, precision),
+                captured(conv.bias if tap == 1 else 0 * conv.bias, precision),
             )
             for conv in network.stem[1:]
             for tap in range(3)
@@ -130,12 +134,13 @@ class TensorFlowGraphs:
         return scores.numpy(), embeddings.numpy(), kept
 
     def _run(self, step: Step, frames: Any, values: Values) -> Any:
+        network = self._held if step is self._plan.first else self._network
         pixels = tf.cast(frames, self._precision)
-        slices = tf.unstack(convolve(pixels, self._stem, is_causal=False), axis=1)
+        slices = tf.unstack(convolve(pixels, network.stem[0], is_causal=False), axis=1)
         values.update(zip(step.stem, slices, strict=True))
         for operation in step.operations:
             values[operation.result] = self._operate(operation, values)
-        outputs = self._behind_pool(step, values)
+        outputs = self._behind_pool(step, values, network.blocks)
         pooled = tf.reduce_mean(tf.cast(outputs, tf.float32), (1, 2, 3))
         embeddings = tf.matmul(pooled, self._head[0]) + self._head[1]
         scores = tf.sigmoid(tf.matmul(embeddings, self._head[2]) + self._head[3])
@@ -170,57 +175,44 @@ class TensorFlowGraphs:
         )
         return tf.nn.bias_add(output, bias)
 
-    def _behind_pool(self, step: Step, values: Values) -> Any:
+    def _behind_pool(self, step: Step, values: Values, blocks: Sequence[FusedBlock]) -> Any:
         """Everything behind the pool; slices of block0 that are at hand are not made again."""
         pooled = [values[value] for value in self._plan.pooled()]
         begin, *later = step.block0
-        parts = [[part] for part in self._block0(pooled, begin)]
+        parts = [[part] for part in _block0(pooled, begin, blocks)]
         for own in later:
-            outputs = self._block0(pooled, own)
+            outputs = _block0(pooled, own, blocks)
             for part, output, name in zip(parts, outputs, BLOCK1_PARTS, strict=True):
                 at_hand = range(begin.stop, own.start)
                 part += [*(values[Slice(name, n)][:, None] for n in at_hand), output]
         whole = [tf.concat(part, 1) if len(part) > 1 else part[0] for part in parts]
         for part, name in zip(whole, BLOCK1_PARTS, strict=True):
             values.update({Slice(name, n): part[:, n] for n in self._plan.interior("block0")})
-        return self._later_blocks(*whole)
-
-    def _block0(self, pooled: list[Any], own: range) -> tuple[Any, Any]:
-        """What block1 makes of the slices `own` of block0, each by itself."""
-        block, next_block = self._blocks[:2]
-        begin, end = max(0, own.start - 1), min(len(pooled), own.stop + 1)
-        inputs = tf.stack(pooled[begin:end], 1)
-        cut = slice(own.start - begin, own.stop - begin)
-        feature = convolve(convolve(inputs, block.bottleneck, False), block.feature, False)
-        average = tf.nn.avg_pool3d(inputs, 2, 1, "SAME")
-        joined = tf.concat([feature[:, cut], average[:, cut]], -1)
-        outputs = convolve(joined, block.merge, False)
-        strides = (1, *next_block.strides, 1)
-        return (
-            convolve(outputs, next_block.bottleneck, False),
-            tf.nn.avg_pool3d(outputs, (1, 2, 2), strides, "SAME"),
-        )
-
-    def _later_blocks(self, narrow: Any, small: Any) -> Any:
-        _, block, *rest = self._blocks
-        feature = convolve(narrow, block.feature, False)
-        average = tf.nn.avg_pool3d(small, (2, 1, 1), 1, "SAME")
-        outputs = convolve(tf.concat([feature, average], -1), block.merge, False)
-        for block in rest:
-            outputs = apply_block(outputs, block, False)
-        return outputs
+        return _later_blocks(whole[0], whole[1], blocks)
 
 
-def _held_block(block: FusedBlock, precision: str) -> FusedBlock:
-    return replace(
-        block,
-        bottleneck=_held(block.bottleneck, precision),
-        feature=_held(block.feature, precision),
-        merge=_held(block.merge, precision),
+def _block0(pooled: list[Any], own: range, blocks: Sequence[FusedBlock]) -> tuple[Any, Any]:
+    """What block1 makes of the slices `own` of block0, each by itself."""
+    block, next_block = blocks[:2]
+    begin, end = max(0, own.start - 1), min(len(pooled), own.stop + 1)
+    inputs = tf.stack(pooled[begin:end], 1)
+    cut = slice(own.start - begin, own.stop - begin)
+    feature = convolve(convolve(inputs, block.bottleneck, False), block.feature, False)
+    average = tf.nn.avg_pool3d(inputs, 2, 1, "SAME")
+    joined = tf.concat([feature[:, cut], average[:, cut]], -1)
+    outputs = convolve(joined, block.merge, False)
+    strides = (1, *next_block.strides, 1)
+    return (
+        convolve(outputs, next_block.bottleneck, False),
+        tf.nn.avg_pool3d(outputs, (1, 2, 2), strides, "SAME"),
     )
 
 
-def _held(conv: FusedConv, precision: str) -> FusedConv:
-    """The same with tensors for arrays: all graphs and picture sizes then share one copy."""
-    kernels: Any = tuple(weights(kernel, precision) for kernel in conv.kernels)
-    return replace(conv, kernels=kernels, bias=weights(conv.bias, precision))
+def _later_blocks(narrow: Any, small: Any, blocks: Sequence[FusedBlock]) -> Any:
+    _, block, *rest = blocks
+    feature = convolve(narrow, block.feature, False)
+    average = tf.nn.avg_pool3d(small, (2, 1, 1), 1, "SAME")
+    outputs = convolve(tf.concat([feature, average], -1), block.merge, False)
+    for block in rest:
+        outputs = apply_block(outputs, block, False)
+    return outputs

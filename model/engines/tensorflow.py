@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import gc
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 
 import msgspec
 import numpy as np
@@ -119,10 +119,14 @@ class TensorFlowClassifier:
         """Choose the form of the full window, then the hops worth a stepper; remember both."""
         report: dict[str, float] = {}
         best = choose(bundle, self._config.precision, report)
+        if self._config.mode == "full":
+            graph = graph_of(bundle, best.way, is_constant=True)
+            best = replace(best, graph=graph, cost_s=clip_cost(graph, bundle.manifest, 1))
         self._use(bundle, best.way, best.graph)
         cost_s = self._costs(best)
         step_cost_s = {}
         for hop in hops:
+            _release_memory()
             if costs := self._measure_step(bundle, best, hop, report):
                 step_cost_s[hop] = costs
         _, embeddings = run(best.graph, probe_clips(bundle), 1)
@@ -143,7 +147,7 @@ class TensorFlowClassifier:
         if choice is None:
             return None
         way = msgspec.convert(dict(zip(WAY_FIELDS, choice.way, strict=True)), Way)
-        graph = graph_of(bundle, way)
+        graph = graph_of(bundle, way, is_constant=self._config.mode == "full")
         _, embeddings = run(graph, probe_clips(bundle), 1)
         if not choice.computes(embeddings, TOLERANCE[way.precision]):
             memory.forget()
@@ -180,6 +184,7 @@ class TensorFlowClassifier:
         report[f"hop{hop}_difference"] = difference
         if difference > TOLERANCE[best.way.precision]:
             return {}
+        _release_memory()
         costs = by_batch(
             self._max_batch, self._chunk, lambda n: step_cost(stepper, bundle.manifest, n)
         )

@@ -21,7 +21,7 @@ import tensorflow as tf
 from model import spec
 from model.bundle import Bundle, Manifest, golden_clip
 from model.classifier import TOLERANCE, Clips, Embeddings, Scores
-from model.engines.graph import Graph, build_graph
+from model.engines.graph import Graph, build_graph, hold
 from model.engines.reference import disagreement, probe_clips, reference_outputs
 from model.errors import EngineFailedError
 from model.fuse import FusedNetwork, PairForm, fuse
@@ -132,9 +132,18 @@ def _candidate(
     return Candidate(way, graph, difference, cost_s)
 
 
-def graph_of(bundle: Bundle, way: Way) -> Graph:
-    """Build the network one way."""
-    return build_graph(way.network(bundle), bundle.score_kernel, bundle.score_bias, way.precision)
+def graph_of(bundle: Bundle, way: Way, *, is_constant: bool = False) -> Graph:
+    """Build the network one way.
+
+    Args:
+        bundle: weights and facts.
+        way: form and precision.
+        is_constant: the weights are constants of the graph: a tenth faster, and 100 MB more.
+    """
+    network = way.network(bundle)
+    if not is_constant:
+        network = hold(network, way.precision)
+    return build_graph(network, bundle.score_kernel, bundle.score_bias, way.precision)
 
 
 def better(best: Candidate | None, found: Candidate, report: dict[str, float]) -> Candidate | None:

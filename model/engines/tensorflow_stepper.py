@@ -31,7 +31,8 @@ def make_stepper(
         way: form and precision of full windows; steps always take the stem collapsed.
         hop: frames between windows.
         chunk: streams that run together.
-        size_px: side of the pictures; the bundle's own where absent.
+        size_px: side of the pictures; the bundle's own where absent, and then the weights are
+            constants of the graph.
     """
     facts = bundle.manifest
     try:
@@ -41,7 +42,14 @@ def make_stepper(
     if facts.temporal_padding != "same":
         return None
     network = Way(way.precision, "collapsed", way.blocks).network(bundle)
-    graphs = TensorFlowGraphs(plan, network, bundle.score_kernel, bundle.score_bias, way.precision)
+    graphs = TensorFlowGraphs(
+        plan,
+        network,
+        bundle.score_kernel,
+        bundle.score_bias,
+        way.precision,
+        is_constant=size_px is None,
+    )
     side = size_px or facts.size_px
     return SlidingWindow(plan, graphs, (side, side), chunk)
 
