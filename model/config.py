@@ -31,9 +31,10 @@ class ModelConfig(BaseModel):
     """Keep compiled graphs and what was measured at warm-up on disk: a restart is then faster."""
     cache_dir: Path | None = None
     """Folder for that; by default the user's own cache folder."""
-    mode: Literal["auto", "full"] = "auto"
-    """auto: windows that follow each other are computed from their new frames, with the same result
-    (a causal bundle always is); full: each window from all its frames."""
+    mode: Literal["auto", "steps", "full"] = "auto"
+    """auto: windows that follow each other are computed from their new frames, with the same
+    result, where that is faster here (a causal bundle always is); steps: even where it is not;
+    full: each window from all its frames."""
     state_bytes: int = Field(1 << 30, ge=0)
     """Memory for what streams keep between windows; a camera for which nothing is left has its
     windows computed in full."""

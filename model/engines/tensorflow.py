@@ -72,7 +72,7 @@ class TensorFlowClassifier:
         self._max_batch = max_batch
         device = "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
         runtime = f"tensorflow {tf.__version__}"
-        wanted = sorted(set(hops)) if self._config.mode == "auto" else []
+        wanted = sorted(set(hops)) if self._config.mode != "full" else []
         memory = Memory(bundle, self._config, f"{runtime} {device}", f"{max_batch} {wanted}")
         try:
             choice = self._recalled(bundle, memory) or self._measured(bundle, memory, wanted)
@@ -189,7 +189,8 @@ class TensorFlowClassifier:
             self._max_batch, self._chunk, lambda n: step_cost(stepper, bundle.manifest, n)
         )
         report[f"hop{hop}_ms"] = round(1e3 * costs[1], 3)
-        if costs[1] >= best.cost_s and stepper.mode == "incremental":
+        is_optional = self._config.mode == "auto" and stepper.mode == "incremental"
+        if is_optional and costs[1] >= best.cost_s:
             return {}
         self._steppers[hop] = stepper
         return costs

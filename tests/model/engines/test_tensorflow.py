@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -83,11 +83,12 @@ def longer_bundle() -> Bundle:
     )
 
 
+@pytest.mark.parametrize("mode", ["auto", "steps"])
 def test_hops_get_steppers_that_are_verified_and_timed(
-    longer_bundle: Bundle, tmp_path: Path
+    longer_bundle: Bundle, tmp_path: Path, mode: Literal["auto", "steps"]
 ) -> None:
-    """Those the geometry allows and that are faster; the report says how far each is off."""
-    config = ModelConfig(precision="float32", cache_dir=tmp_path)
+    """Those the geometry allows and, unless steps are insisted on, that are faster."""
+    config = ModelConfig(precision="float32", mode=mode, cache_dir=tmp_path)
     classifier = TensorFlowClassifier(longer_bundle, config)
     warm = classifier.warm_up(2, [4, 5, 8])
     assert {"hop4_difference", "hop8_difference"} <= set(warm.report)
@@ -97,7 +98,8 @@ def test_hops_get_steppers_that_are_verified_and_timed(
         assert (classifier.stepper(hop) is not None) == (hop in warm.step_cost_s)
     for costs in warm.step_cost_s.values():
         assert set(costs) == {1, 2}
-        assert costs[1] < warm.cost_s[1]
+        assert costs[1] < warm.cost_s[1] or mode == "steps"
+    assert mode == "auto" or set(warm.step_cost_s) == {4, 8}
     classifier.close()
     assert classifier.stepper(4) is None
 
