@@ -2,8 +2,8 @@
 
 In: the notes of one camera, in order. Out: for every possible window its fate, with the `Window`
 when it is to be classified. A possible window ends at every hop-th place of a run, and at the place
-where the gate opens. Invariant: a window never spans two runs, and each possible window is told
-exactly once.
+where the gate opens; under overload only every `turns`-th of them is submitted. Invariant: a window
+never spans two runs, and each possible window is told exactly once.
 """
 
 from __future__ import annotations
@@ -80,6 +80,9 @@ class Windowing:
         self._places: deque[_Place] = deque(maxlen=n_frames)
         self._run = -1
         self._since = 0
+        self._phase = 0
+        self._turns = 1
+        self._n_skipped = 0
         self._open_until_s = float("-inf")
         self.is_gate_open = not gate.is_on
 
@@ -87,6 +90,22 @@ class Windowing:
     def last_media_s(self) -> float:
         """Return the capture time of the newest frame, seconds; 0 before the first."""
         return self._places[-1].media_s if self._places else 0.0
+
+    def set_pace(self, hop: int, turns: int = 1, phase: float = 0.0) -> None:
+        """Change how often a window is submitted, from the next place on.
+
+        Args:
+            hop: frames between two possible windows; >= 1.
+            turns: one of so many possible windows is submitted; >= 1.
+            phase: 0..1, this camera's place between two windows: cameras that all began at once
+                would otherwise hand in all their windows at once.
+        """
+        self._phase = int(phase * hop)
+        if hop > self._hop:
+            self._since = hop - 1 - self._phase
+        self._since %= hop
+        self._n_skipped = int(phase * turns)
+        self._hop, self._turns = hop, turns
 
     def take(self, note: FrameNote, ready_at: float) -> list[Possible]:
         """Digest one frame.
@@ -117,17 +136,16 @@ class Windowing:
                 )
             )
             self._since += 1
-            if self._since >= self._hop or (
-                has_opened and is_last and len(self._places) == self._n_frames
-            ):
+            is_opening = has_opened and is_last and len(self._places) == self._n_frames
+            if self._since >= self._hop or is_opening:
                 self._since = 0
-                found.append(self._possible(note, ready_at))
+                found.append(self._possible(note, ready_at, is_opening=is_opening))
         return found
 
     def _begin(self, run: int) -> None:
         self._run = run
         self._places.clear()
-        self._since = self._hop - (self._n_frames % self._hop or self._hop)
+        self._since = self._hop - ((self._n_frames + self._phase) % self._hop or self._hop)
         self._open_until_s = float("-inf")
 
     def _move_gate(self, note: FrameNote) -> bool:
@@ -141,13 +159,18 @@ class Windowing:
         self.is_gate_open = note.media_s <= self._open_until_s
         return self.is_gate_open and not was_open
 
-    def _possible(self, note: FrameNote, ready_at: float) -> Possible:
+    def _possible(self, note: FrameNote, ready_at: float, *, is_opening: bool) -> Possible:
         places = self._places
         coverage = sum(not place.is_held for place in places) / self._n_frames
         if len(places) < self._n_frames:
             return Possible("incomplete", coverage)
         if not self.is_gate_open:
             return Possible("gated", coverage)
+        self._n_skipped += 1
+        # What made the gate open is not left out.
+        if self._n_skipped < self._turns and not is_opening:
+            return Possible("overload", coverage)
+        self._n_skipped = 0
         window = Window(
             window_id=next(self._ids),
             camera=self._camera,
@@ -160,7 +183,7 @@ class Windowing:
             motion=max(place.motion for place in places),
             is_degraded=any(place.is_degraded for place in places),
             is_live=self._is_live,
-            hop=self._hop,
+            hop=self._hop * self._turns,
             timeline=Timeline(note.captured_at, note.arrived_at, note.placed_at, ready_at),
         )
         return Possible("submitted", coverage, window)
