@@ -137,7 +137,7 @@ class Batcher:
         return True
 
     def failed(self, window: Window) -> None:
-        """Note that the worker had no scores for a window: the next one of its camera is no step."""
+        """Note that the worker had no scores for a window: its camera's next one is no step."""
         self._costs.failed(window.camera)
 
     def expire(self, now: float) -> list[Resolved]:

@@ -65,6 +65,7 @@ DISCONNECTS = ("eof", "timeout", "error", "stalled", "reconfigured")
 TRIGGERS = ("full", "timeout", "deadline", "idle", "drain")
 RESTARTS = ("crash", "hang", "memory", "timeout")
 DELIVERIES = ("ok", "retry", "failed", "expired")
+STEPS = ("hop", "fps", "turns")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
 
@@ -196,6 +197,12 @@ GAUGES = (
     ),
     Family("bresnet_sink_pending", "Events that wait for the sink.", _SINK),
     Family("bresnet_sink_up", "1 unless the last delivery failed.", _SINK),
+    Family("bresnet_degradation_level", "How far quality is lowered now; 0 is full quality."),
+    Family(
+        "bresnet_degradation_steps",
+        "Steps by which quality is lowered now, by kind; their sum is the level.",
+        {"step": STEPS},
+    ),
     Family("bresnet_ready", "1 while worker and at least one camera are ready."),
 )
 

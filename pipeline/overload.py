@@ -1,7 +1,7 @@
 """Keeps the pipeline within what the machine can do: applies the ladder to the live cameras.
 
 In: outcomes of windows and batches, the worker's costs, and a call of `review` several times a
-second. Out: each live camera's hop, turns and analysis rate, and the level for people and metrics.
+second. Out: each live camera's hop and analysis rate, and the level for people and metrics.
 Cameras of `fast` sources are never touched: they wait instead. Invariant: at level 0 every camera
 runs as configured.
 """
@@ -9,10 +9,11 @@ runs as configured.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.degradation import Degradation, Rung, build_ladder
+from pipeline.degradation import KINDS, Degradation, FullQuality, Rung
 from pipeline.records import InferenceOutcome, Window
 from pipeline.windowing import Windowing
 from streamer.clock import Clock
@@ -27,12 +28,10 @@ class LiveCamera:
 
     Attributes:
         windowing: forms its windows.
-        fps: its configured analysis rate.
         set_fps: has its capture process sample at another rate, which begins a new run.
     """
 
     windowing: Windowing
-    fps: float
     set_fps: Callable[[float], None]
 
 
@@ -43,12 +42,12 @@ class Quality:
     Attributes:
         level: 0 is full quality.
         text: for people; empty at level 0.
-        factors: how many times less each kind of step leaves: hop, fps, turns; 1 is nothing less.
+        steps: how many steps of each kind are in force: hop, fps, turns; their sum is the level.
     """
 
     level: int
     text: str
-    factors: Mapping[str, float]
+    steps: Mapping[str, int]
 
 
 class Overload:
@@ -56,28 +55,21 @@ class Overload:
 
     Args:
         cameras: the live ones.
-        hop: configured frames between windows.
-        n_frames: frames in a window.
-        min_fps: no camera is sampled more slowly than this because of overload.
+        full: full quality, and how far it may be lowered; `rates` in the order of the cameras.
         clock: time.
         on_change: told of each change.
     """
 
-    def __init__(  # noqa: PLR0913 - the composition root wires it once, all by keyword
+    def __init__(
         self,
-        *,
         cameras: Sequence[LiveCamera],
-        hop: int,
-        n_frames: int,
-        min_fps: float,
+        full: FullQuality,
         clock: Clock,
         on_change: Callable[[Quality], None],
     ) -> None:
-        rates = [camera.fps for camera in cameras]
         self._cameras = tuple(cameras)
-        self._ladder = build_ladder(hop, n_frames, rates, min_fps)
-        self._policy = Degradation(self._ladder, rates, n_frames, min_fps, clock.now())
-        self._min_fps = min_fps
+        self._full = full
+        self._policy = Degradation(full, clock.now())
         self._clock = clock
         self._on_change = on_change
 
@@ -100,9 +92,8 @@ class Overload:
         before = self._policy.level
         if not self._cameras or not self._policy.review(self._clock.now(), is_ready=is_ready):
             return
-        old, new = self._ladder[before], self._policy.rung
-        self._apply(old, new)
-        quality = self._quality(new)
+        self._apply(self._policy.ladder[before], self._policy.rung)
+        quality = self._quality(self._policy.rung)
         if quality.level > before:
             log.warning("more work than this machine can do: %s", quality.text)
         else:
@@ -110,21 +101,22 @@ class Overload:
         self._on_change(quality)
 
     def _apply(self, old: Rung, new: Rung) -> None:
-        for index, camera in enumerate(self._cameras):
-            phase = index / len(self._cameras) if new != self._ladder[0] else 0.0
-            camera.windowing.set_pace(new.hop, new.turns, phase)
-            fps = new.fps(camera.fps, self._min_fps)
-            if fps != old.fps(camera.fps, self._min_fps):
+        n = len(self._cameras)
+        rates = zip(self._full.fps(old), self._full.fps(new), strict=True)
+        for index, (camera, (old_fps, fps)) in enumerate(zip(self._cameras, rates, strict=True)):
+            camera.windowing.set_hop(new.hop, index / n if self._policy.level else 0.0)
+            if fps != old_fps:
                 camera.set_fps(fps)
 
     def _quality(self, rung: Rung) -> Quality:
-        full = self._ladder[0]
-        factors = {"hop": rung.hop / full.hop, "fps": rung.divisor, "turns": rung.turns}
-        parts = [f"level {self._policy.level} of {len(self._ladder) - 1}"]
-        if rung.hop > full.hop:
+        level, full = self._policy.level, self._policy.ladder[0]
+        kinds = Counter(below.kind() for below in self._policy.ladder[1 : level + 1])
+        steps = {str(kind): kinds[kind] for kind in KINDS}
+        parts = [f"level {level} of {len(self._policy.ladder) - 1}"]
+        if rung.is_by_turns:
+            parts.append("cameras take turns")
+        elif rung.hop > full.hop:
             parts.append(f"a window every {rung.hop} frames instead of {full.hop}")
         if rung.divisor > 1:
             parts.append(f"1/{rung.divisor} of the analysis frame rate")
-        if rung.turns > 1:
-            parts.append(f"1 of {rung.turns} windows")
-        return Quality(self._policy.level, ", ".join(parts) if rung != full else "", factors)
+        return Quality(level, ", ".join(parts) if level else "", steps)

@@ -70,7 +70,7 @@ class Window:
         timeline: of its newest frame.
         is_live: the window loses its worth with age; windows of `fast` sources wait as long as it
             takes.
-        hop: frames between submitted windows, as the camera forms them now.
+        hop: frames to the next possible window, as the camera forms them now.
     """
 
     window_id: int

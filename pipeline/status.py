@@ -215,6 +215,7 @@ class StatusBoard:
         self.cameras: dict[str, CameraStatus] = {}
         self.worker = WorkerStatus()
         self.stages = StageTimes()
+        self.degradation: tuple[int, str] = (0, "")
         self._clock = clock
         self._version = version
         self._started_at = clock.now()
@@ -248,6 +249,8 @@ class StatusBoard:
             not_ready=self.not_ready(),
             worker=self.worker.report(),
             cameras=[camera.report() for camera in self.cameras.values()],
+            degradation_level=self.degradation[0],
+            degradation=self.degradation[1],
         )
 
     def summary(self) -> Summary:

@@ -2,8 +2,8 @@
 
 In: the notes of one camera, in order. Out: for every possible window its fate, with the `Window`
 when it is to be classified. A possible window ends at every hop-th place of a run, and at the place
-where the gate opens; under overload only every `turns`-th of them is submitted. Invariant: a window
-never spans two runs, and each possible window is told exactly once.
+where the gate opens. Invariant: a window never spans two runs, and each possible window is told
+exactly once.
 """
 
 from __future__ import annotations
@@ -81,8 +81,6 @@ class Windowing:
         self._run = -1
         self._since = 0
         self._phase = 0
-        self._turns = 1
-        self._n_skipped = 0
         self._open_until_s = float("-inf")
         self.is_gate_open = not gate.is_on
 
@@ -91,21 +89,19 @@ class Windowing:
         """Return the capture time of the newest frame, seconds; 0 before the first."""
         return self._places[-1].media_s if self._places else 0.0
 
-    def set_pace(self, hop: int, turns: int = 1, phase: float = 0.0) -> None:
-        """Change how often a window is submitted, from the next place on.
+    def set_hop(self, hop: int, phase: float = 0.0) -> None:
+        """Change how often a window ends, from the next place on.
 
         Args:
             hop: frames between two possible windows; >= 1.
-            turns: one of so many possible windows is submitted; >= 1.
-            phase: 0..1, this camera's place between two windows: cameras that all began at once
-                would otherwise hand in all their windows at once.
+            phase: 0..1, this camera's place between two windows: cameras that began at once, or
+                that saw the same light go on, would otherwise hand in all their windows at once.
         """
         self._phase = int(phase * hop)
         if hop > self._hop:
             self._since = hop - 1 - self._phase
         self._since %= hop
-        self._n_skipped = int(phase * turns)
-        self._hop, self._turns = hop, turns
+        self._hop = hop
 
     def take(self, note: FrameNote, ready_at: float) -> list[Possible]:
         """Digest one frame.
@@ -138,8 +134,8 @@ class Windowing:
             self._since += 1
             is_opening = has_opened and is_last and len(self._places) == self._n_frames
             if self._since >= self._hop or is_opening:
-                self._since = 0
-                found.append(self._possible(note, ready_at, is_opening=is_opening))
+                self._since = self._phase if is_opening else 0
+                found.append(self._possible(note, ready_at))
         return found
 
     def _begin(self, run: int) -> None:
@@ -159,18 +155,13 @@ class Windowing:
         self.is_gate_open = note.media_s <= self._open_until_s
         return self.is_gate_open and not was_open
 
-    def _possible(self, note: FrameNote, ready_at: float, *, is_opening: bool) -> Possible:
+    def _possible(self, note: FrameNote, ready_at: float) -> Possible:
         places = self._places
         coverage = sum(not place.is_held for place in places) / self._n_frames
         if len(places) < self._n_frames:
             return Possible("incomplete", coverage)
         if not self.is_gate_open:
             return Possible("gated", coverage)
-        self._n_skipped += 1
-        # What made the gate open is not left out.
-        if self._n_skipped < self._turns and not is_opening:
-            return Possible("overload", coverage)
-        self._n_skipped = 0
         window = Window(
             window_id=next(self._ids),
             camera=self._camera,
@@ -183,7 +174,7 @@ class Windowing:
             motion=max(place.motion for place in places),
             is_degraded=any(place.is_degraded for place in places),
             is_live=self._is_live,
-            hop=self._hop * self._turns,
+            hop=self._hop,
             timeline=Timeline(note.captured_at, note.arrived_at, note.placed_at, ready_at),
         )
         return Possible("submitted", coverage, window)

@@ -16,6 +16,7 @@ import psutil
 
 from model.bundle import Manifest
 from pipeline.config import CameraConfig, PipelineConfig
+from pipeline.degradation import FullQuality
 from pipeline.errors import ConfigError
 from pipeline.windowing import GatePolicy
 from streamer.config import (
@@ -73,6 +74,18 @@ def reader_config(config: PipelineConfig, camera: CameraConfig, sampled: Samplin
         gap_s=config.analysis.gap_s,
         capture=capture,
         motion=camera.motion or config.motion,
+    )
+
+
+def full_quality(config: PipelineConfig, sampled: Sampling) -> FullQuality:
+    """Return what the live cameras do as configured, and how far that may be lowered."""
+    live = [camera for camera in config.cameras if not is_fast(camera)]
+    return FullQuality(
+        hop=sampled.hop,
+        n_frames=sampled.n_frames,
+        rates=tuple(camera.analysis_fps or sampled.fps for camera in live),
+        min_fps=config.analysis.min_fps,
+        max_age_s=config.batching.max_age_s,
     )
 
 

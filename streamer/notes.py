@@ -239,6 +239,13 @@ class Advance(Note, frozen=True, kw_only=True):
     until_seq: int
 
 
+class SetRate(Note, frozen=True, kw_only=True):
+    """Sample the camera at this rate from now on; a new run begins (reset: config)."""
+
+    camera: str
+    analysis_fps: float
+
+
 class CloseCamera(Note, frozen=True, kw_only=True):
     """Close the camera's source; its reader answers with `Ended`."""
 
@@ -401,6 +408,6 @@ class Result(Note, frozen=True, kw_only=True):
 
 
 FromCapture = Opened | FrameNote | StateNote | Lost | Ended | Heartbeat
-ToCapture = AddCamera | OpenOrder | Advance | CloseCamera | Stop
+ToCapture = AddCamera | OpenOrder | Advance | SetRate | CloseCamera | Stop
 FromWorker = Ready | ModelRefused | Result | Heartbeat
 ToWorker = LoadModel | Infer | Stop

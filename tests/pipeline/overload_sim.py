@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from pipeline.batching import Batch, Batcher
 from pipeline.config import BatchingConfig
+from pipeline.degradation import FullQuality
 from pipeline.overload import LiveCamera, Overload, Quality
 from pipeline.records import InferenceOutcome, Window
 from pipeline.windowing import GatePolicy, Windowing
@@ -150,12 +151,10 @@ class Simulation:
             for index in range(n_cameras)
         ]
         self.overload = Overload(
-            cameras=[LiveCamera(c.windowing, FPS, self._setter(c)) for c in self._cameras],
-            hop=HOP,
-            n_frames=N_FRAMES,
-            min_fps=min_fps,
-            clock=self.clock,
-            on_change=self._changed,
+            [LiveCamera(c.windowing, self._setter(c)) for c in self._cameras],
+            FullQuality(HOP, N_FRAMES, (FPS,) * n_cameras, min_fps, max_age_s=1.0),
+            self.clock,
+            self._changed,
         )
         self.overload.model(ready(cost_s=self._cost_s, step_cost_s=self._step_cost_s))
         # Frames come neither in phase nor in a nice ratio, unless the test wants them so.

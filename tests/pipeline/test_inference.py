@@ -93,6 +93,7 @@ class Book:
     fates: list[tuple[int, InferenceOutcome]] = field(default_factory=list)
     batches: list[tuple[str, int]] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    served_s: list[float] = field(default_factory=list)
     depth: int = 0
 
     def inferred(self, window: Window, outcome: InferenceOutcome) -> None:
@@ -103,6 +104,10 @@ class Book:
 
     def result(self, note: Result) -> None:
         self.results.append(note)
+
+    def served(self, windows: Sequence[Window], seconds: float) -> None:
+        assert windows
+        self.served_s.append(seconds)
 
     def queue(self, depth: int, capacity: int) -> None:
         assert depth >= 0
