@@ -49,6 +49,7 @@ class Record:
         possible: fates of possible windows at the cameras.
         levels: (instant, level) of each change.
         batches: seconds of each batch.
+        cameras: all of them.
         n_wrong_modes: windows that the worker computed in another mode than the batcher expected.
         n_steps: windows the worker computed as steps.
     """
@@ -59,6 +60,7 @@ class Record:
     possible: Counter[str] = field(default_factory=Counter)
     levels: list[tuple[float, int]] = field(default_factory=list)
     batches: list[float] = field(default_factory=list)
+    cameras: list[str] = field(default_factory=list)
     n_wrong_modes: int = 0
     n_steps: int = 0
 
@@ -71,9 +73,10 @@ class Record:
         return ages[int(0.99 * (len(ages) - 1))]
 
     def unfairness(self, since: float = 0.0) -> float:
-        """Return the most windows a camera got over the least."""
+        """Return the most windows a camera got over the least; a camera without any counts."""
         counts = Counter(camera for camera, at, _ in self.served if at >= since)
-        return max(counts.values()) / min(counts.values())
+        numbers = [counts[camera] for camera in self.cameras]
+        return max(numbers) / max(min(numbers), 1e-9)
 
     def lost_since(self, at: float, ready_at: Mapping[int, float]) -> int:
         return sum(
@@ -129,7 +132,8 @@ class Simulation:
         self._step_cost_s = {hop: dict(costs) for hop, costs in (step_cost_s or {}).items()}
         self._motion = motion
         self._is_degrading = is_degrading
-        self.batcher = batcher or Batcher(BatchingConfig(max_batch=4, max_age_s=1.0))
+        config = BatchingConfig(max_batch=4, max_age_s=1.0)
+        self.batcher = batcher if batcher is not None else Batcher(config)
         self.batcher.set_costs(self._cost_s, self._step_cost_s)
         ids = itertools.count()
         gate = GatePolicy(is_on=True, threshold=0.25, hold_s=0.0)
@@ -150,6 +154,7 @@ class Simulation:
             )
             for index in range(n_cameras)
         ]
+        self.record.cameras = [camera.name for camera in self._cameras]
         self.overload = Overload(
             [LiveCamera(c.windowing, self._setter(c)) for c in self._cameras],
             FullQuality(HOP, N_FRAMES, (FPS,) * n_cameras, min_fps, max_age_s=1.0),
