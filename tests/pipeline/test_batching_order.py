@@ -1,4 +1,4 @@
-"""Claims about the order of pipeline.batching: deadlines, turns, modes, files behind live cameras."""
+"""Claims about the order of pipeline.batching: deadlines, turns, modes, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about pipeline.cost: figures by mode, and which windows the worker can compute as steps."""
+"""Claims about pipeline.cost: figures by mode, and which windows can be steps."""
 
 from __future__ import annotations
 

@@ -11,7 +11,10 @@ from pipeline.family import COUNTERS, FAMILIES, GAUGES, HISTOGRAMS, Family
 
 SCHEME = Path(__file__).parents[3] / "shared" / "METRICS.md"
 # Added to the scheme so that decoded = used + dropped can be checked from outside.
-BEYOND_SCHEME = {"bresnet_source_frames_used", "bresnet_buffer_held_frames"}
+BEYOND_SCHEME = {
+    *("bresnet_source_frames_used", "bresnet_buffer_held_frames"),
+    "bresnet_degradation_steps",
+}
 FROM_CONFIGURATION = {"camera", "model", "worker", "event", "sink", "route", "code"}
 
 

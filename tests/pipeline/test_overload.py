@@ -50,13 +50,12 @@ class Bench:
 
     def ends(self, camera: str, n: int = 100) -> list[int]:
         """Return where the windows of the next n frames end."""
-        found = [
+        return [
             possible.window.last_seq
             for seq in range(n)
             for possible in self.windowings[camera].take(frame_note(seq), 0.0)
             if possible.window is not None
         ]
-        return found
 
 
 @pytest.fixture

@@ -124,19 +124,19 @@ def test_steps_keep_their_streams_where_the_hop_is_widened() -> None:
     assert record.unfairness() <= FAIR
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("times", [1.0, 1.3, 1.6, 2.2])
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("times", [1.0, 1.6])
 def test_a_load_that_wavers_about_an_edge_does_not_make_the_level_flap(
     times: float, seed: int
 ) -> None:
-    """Each of 8 cameras moves or not, anew every 5 s, for half an hour: a change in minutes."""
+    """Each of 4 cameras moves or not, anew every 5 s, for half an hour: a change in minutes."""
     rng = random.Random(seed)
-    moves = [[rng.random() < 0.75 for _ in range(360)] for _ in range(8)]
+    moves = [[rng.random() < 0.75 for _ in range(360)] for _ in range(4)]
     simulation = Simulation(
-        linear(times / 0.75 * HOP_S / 8), 8, motion=lambda index, at: moves[index][int(at / 5)]
+        linear(times / 0.75 * HOP_S / 4), 4, motion=lambda index, at: moves[index][int(at / 5)]
     )
     record = simulation.run(1799)
-    assert len(record.levels) <= 12
+    assert len(record.levels) <= 10
     assert is_fresh(record)
     assert_exact(simulation, record)
 
