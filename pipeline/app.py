@@ -32,6 +32,7 @@ from pipeline.inference import InferenceStage
 from pipeline.mailbox import Mailbox
 from pipeline.metrics import Metrics
 from pipeline.observer import Observer
+from pipeline.overload import LiveCamera, Overload, Quality
 from pipeline.records import Event, Prediction, Window
 from pipeline.sinks.base import Sink
 from pipeline.status import StatusBoard
@@ -91,9 +92,11 @@ class Pipeline:
         self._sinks = sinks
         self._sampled = wiring.sampling(config, manifest)
         self._readers = [wiring.reader_config(config, c, self._sampled) for c in config.cameras]
+        self._full = wiring.full_quality(config, self._sampled)
         self._cameras: dict[str, Camera] = {}
         self._captures: list[Capture] = []
         self._capture_of: dict[str, Capture] = {}
+        self._live: list[LiveCamera] = []
         self._window_ids = itertools.count()
         self._observer = Observer(
             self.metrics, self.status, self._resolved, config.batching.max_wait_s
@@ -113,7 +116,7 @@ class Pipeline:
             clock,
             self._observer,
             factory,
-            [self._sampled.hop],
+            wiring.step_hops(self._full, may_degrade=config.analysis.degrade),
         )
         self.server = HttpServer(config.http, self.status, self.metrics, clock)
 
@@ -203,6 +206,8 @@ class Pipeline:
         jobs = [self._add_camera(*pair) for pair in zip(self._readers, rings, strict=True)]
         for capture in self._add_captures(jobs):
             stages += capture.stages()
+        self._overload = Overload(self._live, self._full, self._clock, self._lowered)
+        self._observer.watch_load(self._overload)
         stages += [(f"camera:{name}", self._run_camera(c)) for name, c in self._cameras.items()]
         inference = InferenceStage(
             inbox=self._windows,
@@ -242,6 +247,8 @@ class Pipeline:
             window_ids=self._window_ids,
             is_live=not is_fast,
         )
+        if not is_fast:
+            self._live.append(LiveCamera(windowing, partial(self._set_rate, reader.camera)))
         self._cameras[reader.camera] = Camera(
             camera=reader.camera,
             windowing=windowing,
@@ -290,12 +297,14 @@ class Pipeline:
         return all(camera.tally.total.decoded > 0 for camera in self.status.cameras.values())
 
     async def _probe_loop(self) -> None:
-        """Measure how late the event loop wakes a task."""
+        """Measure how late the event loop wakes a task; see whether there is too much work."""
         while True:
             due = self._clock.now() + _LAG_S
             await self._clock.sleep(_LAG_S)
             self.metrics.loop_lag(self._clock.now() - due)
             self.metrics.ready(is_ready=not self.status.not_ready())
+            if self.config.analysis.degrade and not self._is_stopping.is_set():
+                self._overload.review(is_ready=self._worker.ready is not None)
 
     def _resolved(self, camera: str, window_id: int) -> None:
         self._cameras[camera].resolved(window_id)
@@ -303,6 +312,13 @@ class Pipeline:
     def _expired(self, sink: str, event: Event) -> None:
         """Count an event that a full outbox has lost."""
         self._observer.delivery(sink, "expired", event, event.timeline.decided_at)
+
+    def _lowered(self, quality: Quality) -> None:
+        self.metrics.degradation(quality.steps)
+        self.status.degradation = quality.level, quality.text
+
+    def _set_rate(self, camera: str, analysis_fps: float) -> None:
+        self._capture_of[camera].set_rate(camera, analysis_fps)
 
     def _advance(self, camera: str, until_seq: int) -> None:
         self._capture_of[camera].advance(camera, until_seq)

@@ -51,6 +51,11 @@ class AnalysisConfig(Strict):
     """Seconds the gate stays open after the last motion."""
     gap_s: float = Field(1.0, gt=0, le=60)
     """A longer time between two frames begins a new run; no window spans it."""
+    degrade: bool = True
+    """Lower the quality of live cameras in steps while there is more work than the machine can do,
+    and raise it again by itself: windows further apart, then fewer frames a second, then turns."""
+    min_fps: float = Field(5.0, gt=0, le=120)
+    """Frames per second below which no camera is sampled because of too much work."""
     ring_slots: int = Field(64, ge=40, le=512)
     """Frames a ring keeps; 32 are the window, the rest is time for the worker to read it."""
 

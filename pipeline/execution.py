@@ -19,17 +19,9 @@ from model.classifier import Clips
 from model.errors import EngineFailedError
 from pipeline.streams import Group, Scored, Streams
 from streamer.errors import RingError, WindowOverwrittenError
-from streamer.notes import (
-    Audit,
-    Infer,
-    Result,
-    RingSpec,
-    Score,
-    StateReset,
-    WindowOutcome,
-    WindowRef,
-)
+from streamer.notes import RingSpec
 from streamer.ring import RingReader
+from streamer.worker_notes import Audit, Infer, Result, Score, StateReset, WindowOutcome, WindowRef
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from typing import get_args
 
 from pipeline.records import InferenceOutcome, WindowOutcome
 from streamer.errors import LossKind
-from streamer.notes import DropReason, ResetReason, StateReset
+from streamer.notes import DropReason, ResetReason
+from streamer.worker_notes import StateReset
 
 STAGE = (
     0.0005,
@@ -65,6 +66,7 @@ DISCONNECTS = ("eof", "timeout", "error", "stalled", "reconfigured")
 TRIGGERS = ("full", "timeout", "deadline", "idle", "drain")
 RESTARTS = ("crash", "hang", "memory", "timeout")
 DELIVERIES = ("ok", "retry", "failed", "expired")
+STEPS = ("hop", "fps", "turns")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
 
@@ -221,6 +223,12 @@ GAUGES = (
     ),
     Family("bresnet_sink_pending", "Events that wait for the sink.", _SINK),
     Family("bresnet_sink_up", "1 unless the last delivery failed.", _SINK),
+    Family("bresnet_degradation_level", "How far quality is lowered now; 0 is full quality."),
+    Family(
+        "bresnet_degradation_steps",
+        "Steps by which quality is lowered now, by kind; their sum is the level.",
+        {"step": STEPS},
+    ),
     Family("bresnet_ready", "1 while worker and at least one camera are ready."),
 )
 

@@ -20,7 +20,8 @@ from pipeline.errors import WorkerError
 from pipeline.mailbox import Mailbox, Outbox
 from pipeline.records import InferenceOutcome, Prediction, Window
 from streamer.clock import Clock
-from streamer.notes import Ready, Result, RingSpec, Score, WindowRef
+from streamer.notes import RingSpec
+from streamer.worker_notes import Ready, Result, Score, WindowRef
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,9 @@ class InferenceObserver(Protocol):
 
     def result(self, note: Result) -> None:
         """A batch came back."""
+
+    def served(self, windows: Sequence[Window], seconds: float) -> None:
+        """These windows were with the worker for so long."""
 
     def queue(self, depth: int, capacity: int) -> None:
         """Windows that wait now, and the most that live cameras can have waiting."""
@@ -148,7 +152,7 @@ class InferenceStage:
     def _learn_costs(self) -> None:
         if self._worker.ready is not None and self._worker.ready is not self._ready:
             self._ready = self._worker.ready
-            self._batcher.set_costs(self._ready.cost_s)
+            self._batcher.set_costs(self._ready.cost_s, self._ready.step_cost_s)
 
     async def _infer(self, batch: Batch) -> None:
         self._in_flight = batch.windows
@@ -163,6 +167,7 @@ class InferenceStage:
             return
         self._in_flight = ()
         self._observer.result(result)
+        self._observer.served(batch.windows, self._clock.now() - dispatched_at)
         for window, score in zip(batch.windows, result.scores, strict=True):
             self._answer(window, score, result, dispatched_at)
 
@@ -180,6 +185,7 @@ class InferenceStage:
         """Pass one window's answer on."""
         self._tried.discard(window.window_id)
         if score.outcome != "ok" or self._ready is None:
+            self._batcher.failed(window)
             self._observer.inferred(window, "expired" if score.outcome == "stale" else "error")
             return
         prediction = Prediction(

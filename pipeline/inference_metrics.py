@@ -10,7 +10,7 @@ from __future__ import annotations
 from pipeline.records import InferenceOutcome
 from pipeline.report import WorkerState
 from pipeline.series import Series
-from streamer.notes import Ready, Result
+from streamer.worker_notes import Ready, Result
 
 WORKER = "local"
 """Label of the one local worker."""

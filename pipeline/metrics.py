@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from pipeline.inference_metrics import WORKER, InferenceMetrics
 from pipeline.latency import onset_at, stage_times
@@ -86,9 +85,8 @@ class Metrics(InferenceMetrics):
 
     def remove_camera(self, camera: str) -> None:
         """Remove every series of a camera; what is told about it later is ignored."""
-        if self._cameras.pop(camera, None) is None:
-            return
-        self._series.remove("camera", camera)
+        if self._cameras.pop(camera, None) is not None:
+            self._series.remove("camera", camera)
 
     def add_events(self, labels: Iterable[str]) -> None:
         """Create the series of further event classes (those of a trained bundle)."""
@@ -272,13 +270,11 @@ class Metrics(InferenceMetrics):
         wall = self._clock.wall().timestamp()
         name = "bresnet_event_last_start_timestamp_seconds"
         self._series.set(name, wall, event.camera, event.label)
-        if event.timeline.decided_at:
-            delay_s = event.timeline.decided_at - onset_at(event)
+        line = event.timeline
+        if line.decided_at:
+            delay_s = line.decided_at - onset_at(event)
             self._series.observe("bresnet_alert_decision_delay_seconds", delay_s, event.label)
-            decide_s = event.timeline.decided_at - (
-                event.timeline.scored_at or event.timeline.ready_at
-            )
-            self._stage("decide", decide_s)
+            self._stage("decide", line.decided_at - (line.scored_at or line.ready_at))
 
     def delivery(self, sink: str, outcome: str, event: Event, enqueued_at: float) -> None:
         """A sink took an event (ok), refused it (retry) or will never get it (failed, expired)."""
@@ -316,6 +312,12 @@ class Metrics(InferenceMetrics):
         """The pipeline is ready or not."""
         self._series.set("bresnet_ready", is_ready)
 
+    def degradation(self, steps: Mapping[str, int]) -> None:
+        """Quality is lowered by so many steps of each kind."""
+        self._series.set("bresnet_degradation_level", sum(steps.values()))
+        for kind, n in steps.items():
+            self._series.set("bresnet_degradation_steps", n, kind)
+
     def loop_lag(self, lag_s: float) -> None:
         """The event loop woke a task so much later than asked."""
         self._series.observe("bresnet_event_loop_lag_seconds", lag_s)
@@ -337,8 +339,8 @@ class Metrics(InferenceMetrics):
         """
         async with self._scraping:
             self._account_all()
-            render = partial(self._series.exposition, is_openmetrics=is_openmetrics)
-            return await asyncio.to_thread(render)
+            render = self._series.exposition
+            return await asyncio.to_thread(render, is_openmetrics=is_openmetrics)
 
     def _account_all(self) -> None:
         for name, camera in self._cameras.items():

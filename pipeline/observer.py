@@ -7,27 +7,32 @@ but counts. Invariant: both books see the same facts in the same order, so their
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from pipeline.metrics import Metrics
 from pipeline.records import Event, InferenceOutcome, Prediction, Window, WindowOutcome
 from pipeline.report import WorkerState
 from pipeline.status import StatusBoard
-from streamer.notes import (
-    Ended,
-    FrameNote,
-    FromCapture,
-    Heartbeat,
-    Lost,
-    Opened,
-    Ready,
-    Result,
-    StateNote,
-)
+from streamer.notes import Ended, FrameNote, FromCapture, Heartbeat, Lost, Opened, StateNote
+from streamer.worker_notes import Ready, Result
 
 log = logging.getLogger(__name__)
 
 _QUIET = ("connecting", "warming", "running", "ended")
+
+
+class LoadObserver(Protocol):
+    """Told of what the worker has to do; decides how much it may be."""
+
+    def resolved(self, window: Window, outcome: InferenceOutcome) -> None:
+        """A submitted window got its outcome."""
+
+    def served(self, windows: Sequence[Window], seconds: float) -> None:
+        """A batch was with the worker for so long."""
+
+    def model(self, note: Ready) -> None:
+        """A worker is ready."""
 
 
 class Observer:
@@ -52,10 +57,15 @@ class Observer:
         self._on_resolved = on_resolved
         self._max_wait_s = max_wait_s
         self._listeners: list[Callable[[Prediction], None]] = []
+        self._load: LoadObserver | None = None
 
     def listen(self, on_prediction: Callable[[Prediction], None]) -> None:
         """Have `on_prediction` called with every prediction; it must not block."""
         self._listeners.append(on_prediction)
+
+    def watch_load(self, load: LoadObserver) -> None:
+        """Have `load` told of windows, batches and workers, too."""
+        self._load = load
 
     # ---- camera
     # --------------------------------------------------------------------------------------------
@@ -107,6 +117,8 @@ class Observer:
         self._metrics.inference(outcome)
         self._status.cameras[window.camera].inference(outcome)
         self._on_resolved(window.camera, window.window_id)
+        if self._load is not None:
+            self._load.resolved(window, outcome)
 
     def batch(self, trigger: str, size: int) -> None:
         """Book a batch that is sent."""
@@ -115,6 +127,11 @@ class Observer:
     def result(self, note: Result) -> None:
         """Book a batch that came back."""
         self._metrics.result(note)
+
+    def served(self, windows: Sequence[Window], seconds: float) -> None:
+        """Book how long a batch was with the worker."""
+        if self._load is not None:
+            self._load.served(windows, seconds)
 
     def queue(self, depth: int, capacity: int) -> None:
         """Book how many windows wait."""
@@ -138,6 +155,8 @@ class Observer:
         log.debug("measured at warm-up: %s", note.report)
         self._metrics.model(note)
         self._status.worker.ready(note)
+        if self._load is not None:
+            self._load.model(note)
 
     # ---- fan-out ---------------------------------------------------------------------------------
 

@@ -95,6 +95,10 @@ class Status(_Snapshot):
     """Why the pipeline is not ready; empty when it is."""
     worker: WorkerReport
     cameras: list[CameraReport]
+    degradation_level: int = 0
+    """0 is full quality."""
+    degradation: str = ""
+    """What is given up because there is more work than the machine can do."""
 
 
 class StageSummary(_Snapshot):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model.classifier import StreamState
-from streamer.notes import StateReset, WindowRef
+from streamer.worker_notes import StateReset, WindowRef
 
 IDLE_TURNS = 4
 """A slot is idle when each other slot could have been used this often since."""

@@ -25,8 +25,9 @@ from pipeline.report import (
 )
 from pipeline.tally import Tally
 from streamer.clock import Clock
-from streamer.notes import CameraState, Counters, Ended, FrameNote, Lost, Opened, Ready
+from streamer.notes import CameraState, Counters, Ended, FrameNote, Lost, Opened
 from streamer.redact import redact
+from streamer.worker_notes import Ready
 
 _RATE_SPAN_S = 2.0
 _LATENCIES = 512
@@ -215,6 +216,7 @@ class StatusBoard:
         self.cameras: dict[str, CameraStatus] = {}
         self.worker = WorkerStatus()
         self.stages = StageTimes()
+        self.degradation: tuple[int, str] = (0, "")
         self._clock = clock
         self._version = version
         self._started_at = clock.now()
@@ -248,6 +250,8 @@ class StatusBoard:
             not_ready=self.not_ready(),
             worker=self.worker.report(),
             cameras=[camera.report() for camera in self.cameras.values()],
+            degradation_level=self.degradation[0],
+            degradation=self.degradation[1],
         )
 
     def summary(self) -> Summary:

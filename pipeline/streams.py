@@ -18,7 +18,7 @@ import numpy as np
 from model.classifier import TOLERANCE, Classifier, Clips, Embeddings, Scores, Stepper
 from model.errors import EngineFailedError
 from pipeline.slots import Slots
-from streamer.notes import Audit, StateReset, WindowRef
+from streamer.worker_notes import Audit, StateReset, WindowRef
 
 log = logging.getLogger(__name__)
 

@@ -136,7 +136,10 @@ def live_view(status: Status) -> RenderableType:
     table.add_column("capture\N{RIGHTWARDS ARROW}\nscore\np50/p95", justify="right", no_wrap=True)
     for camera in status.cameras:
         table.add_row(*_row(camera))
-    details = [_text(f"{c.id}: {c.detail}", _style(c)) for c in status.cameras if c.detail]
+    details = (
+        [_text(f"too much work: {status.degradation}", "yellow")] if status.degradation else []
+    )
+    details += [_text(f"{c.id}: {c.detail}", _style(c)) for c in status.cameras if c.detail]
     return Group(_text(_worker_line(status.worker), "bold"), table, *details)
 
 
@@ -147,7 +150,8 @@ def plain_line(status: Status) -> str:
         f"events {c.n_events}, latency {_pair(c.latency_p50_s, c.latency_p95_s)}"
         for c in status.cameras
     )
-    return escape(f"[{status.uptime_s:.0f} s] {_worker_line(status.worker)} | {cameras}")
+    lowered = f" | too much work: {status.degradation}" if status.degradation else ""
+    return escape(f"[{status.uptime_s:.0f} s] {_worker_line(status.worker)}{lowered} | {cameras}")
 
 
 def summary_view(summary: Summary) -> RenderableType:

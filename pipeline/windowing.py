@@ -80,6 +80,7 @@ class Windowing:
         self._places: deque[_Place] = deque(maxlen=n_frames)
         self._run = -1
         self._since = 0
+        self._phase = 0
         self._open_until_s = float("-inf")
         self.is_gate_open = not gate.is_on
 
@@ -87,6 +88,20 @@ class Windowing:
     def last_media_s(self) -> float:
         """Return the capture time of the newest frame, seconds; 0 before the first."""
         return self._places[-1].media_s if self._places else 0.0
+
+    def set_hop(self, hop: int, phase: float = 0.0) -> None:
+        """Change how often a window ends, from the next place on.
+
+        Args:
+            hop: frames between two possible windows; >= 1.
+            phase: 0..1, this camera's place between two windows: cameras that began at once, or
+                that saw the same light go on, would otherwise hand in all their windows at once.
+        """
+        self._phase = int(phase * hop)
+        if hop > self._hop:
+            self._since = hop - 1 - self._phase
+        self._since %= hop
+        self._hop = hop
 
     def take(self, note: FrameNote, ready_at: float) -> list[Possible]:
         """Digest one frame.
@@ -117,17 +132,16 @@ class Windowing:
                 )
             )
             self._since += 1
-            if self._since >= self._hop or (
-                has_opened and is_last and len(self._places) == self._n_frames
-            ):
-                self._since = 0
+            is_opening = has_opened and is_last and len(self._places) == self._n_frames
+            if self._since >= self._hop or is_opening:
+                self._since = self._phase if is_opening else 0
                 found.append(self._possible(note, ready_at))
         return found
 
     def _begin(self, run: int) -> None:
         self._run = run
         self._places.clear()
-        self._since = self._hop - (self._n_frames % self._hop or self._hop)
+        self._since = self._hop - ((self._n_frames + self._phase) % self._hop or self._hop)
         self._open_until_s = float("-inf")
 
     def _move_gate(self, note: FrameNote) -> bool:

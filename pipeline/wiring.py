@@ -16,6 +16,7 @@ import psutil
 
 from model.bundle import Manifest
 from pipeline.config import CameraConfig, PipelineConfig
+from pipeline.degradation import FullQuality, build_ladder
 from pipeline.errors import ConfigError
 from pipeline.windowing import GatePolicy
 from streamer.config import (
@@ -74,6 +75,27 @@ def reader_config(config: PipelineConfig, camera: CameraConfig, sampled: Samplin
         capture=capture,
         motion=camera.motion or config.motion,
     )
+
+
+def full_quality(config: PipelineConfig, sampled: Sampling) -> FullQuality:
+    """Return what the live cameras do as configured, and how far that may be lowered."""
+    live = [camera for camera in config.cameras if not is_fast(camera)]
+    return FullQuality(
+        hop=sampled.hop,
+        n_frames=sampled.n_frames,
+        rates=tuple(camera.analysis_fps or sampled.fps for camera in live),
+        min_fps=config.analysis.min_fps,
+        max_age_s=config.batching.max_age_s,
+    )
+
+
+def step_hops(full: FullQuality, *, may_degrade: bool) -> list[int]:
+    """Return the hops the worker prepares steps for: the configured one and its first widening.
+
+    Each takes 100 to 150 MB; wider ones save little by steps.
+    """
+    hops = {rung.hop for rung in build_ladder(full) if not rung.is_by_turns}
+    return sorted({full.hop} | {hop for hop in hops if may_degrade and hop <= 2 * full.hop})
 
 
 def gate_policy(config: PipelineConfig) -> GatePolicy:

@@ -24,18 +24,17 @@ from pipeline.errors import ConfigError, WorkerError
 from pipeline.report import WorkerState
 from streamer.clock import Clock
 from streamer.errors import LinkError
-from streamer.notes import (
+from streamer.notes import Note, Stop
+from streamer.process import ChildProcess
+from streamer.worker_notes import (
     FromWorker,
     Infer,
     LoadModel,
     ModelRefused,
-    Note,
     Ready,
     Result,
-    Stop,
     WindowRef,
 )
-from streamer.process import ChildProcess
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from pipeline.execution import BatchRunner
 from pipeline.streams import Streams
 from streamer.errors import LinkError
 from streamer.link import ParentLink, enter_child
-from streamer.notes import Infer, LoadModel, ModelRefused, Ready, ToWorker
+from streamer.worker_notes import Infer, LoadModel, ModelRefused, Ready, ToWorker
 
 log = logging.getLogger("worker")
 

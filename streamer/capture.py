@@ -23,6 +23,7 @@ from streamer.notes import (
     FromCapture,
     Heartbeat,
     OpenOrder,
+    SetRate,
     Stop,
 )
 from streamer.process import ChildProcess
@@ -66,6 +67,7 @@ class Capture:
         self._closing = asyncio.Event()
         self._is_done = False
         self._closing_at = 0.0
+        self._rates: dict[str, float] = {}
 
     @property
     def pid(self) -> int | None:
@@ -93,6 +95,12 @@ class Capture:
         """Let a `fast` source fill its ring up to this sequence number."""
         if self._child is not None:
             self._child.send(Advance(camera=camera, until_seq=until_seq))
+
+    def set_rate(self, camera: str, analysis_fps: float) -> None:
+        """Sample a camera at another rate, also after the process was replaced."""
+        self._rates[camera] = analysis_fps
+        if self._child is not None:
+            self._child.send(SetRate(camera=camera, analysis_fps=analysis_fps))
 
     async def run(self) -> None:
         """Keep a process running until every camera has ended or the capture is closed."""
@@ -153,6 +161,8 @@ class Capture:
                     first_run=connection.next_run,
                 )
             )
+            if camera in self._rates:
+                child.send(SetRate(camera=camera, analysis_fps=self._rates[camera]))
             connection.process_started(partial(_order_open, child, camera))
 
     def _route(self, note: FromCapture) -> None:

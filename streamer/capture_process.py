@@ -1,7 +1,7 @@
 """The capture process: hosts the readers of one or more cameras.
 
-In: AddCamera, OpenOrder, Advance, CloseCamera and Stop over the link. Out: the readers' notes and a
-heartbeat with all counters. Started as `python -m streamer.capture_process --fd N`; its
+In: AddCamera, OpenOrder, Advance, SetRate, CloseCamera and Stop over the link. Out: the readers'
+notes and a heartbeat with all counters. Started as `python -m streamer.capture_process --fd N`; its
 configuration, credentials included, comes over the link alone. Invariant: it dies with its parent.
 """
 
@@ -14,7 +14,16 @@ import cv2
 
 from streamer.clock import SystemClock
 from streamer.config import ReaderConfig
-from streamer.notes import AddCamera, Advance, CloseCamera, Counters, OpenOrder, Stop, ToCapture
+from streamer.notes import (
+    AddCamera,
+    Advance,
+    CloseCamera,
+    Counters,
+    OpenOrder,
+    SetRate,
+    Stop,
+    ToCapture,
+)
 from streamer.process import ParentLink, enter_child
 from streamer.reader import Reader
 
@@ -44,6 +53,8 @@ class CaptureHost:
                     self._readers[note.camera].order_open(note.address)
                 case Advance():
                     self._readers[note.camera].advance(note.until_seq)
+                case SetRate():
+                    self._readers[note.camera].set_rate(note.analysis_fps)
                 case CloseCamera():
                     self._readers[note.camera].close()
                 case Stop():

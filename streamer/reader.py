@@ -78,6 +78,7 @@ class Reader:
         self.send = send
         self.clock = clock
         self.tally = Tally()
+        self.analysis_fps = config.analysis_fps
         self._published = Counters()
         self.last_run = first_run - 1
         self._camera = config.camera
@@ -105,6 +106,10 @@ class Reader:
         with self._turn:
             self._until_seq = max(self._until_seq, until_seq)
             self._turn.notify_all()
+
+    def set_rate(self, analysis_fps: float) -> None:
+        """Sample at this rate from the next frame on, in this session and the following ones."""
+        self.analysis_fps = analysis_fps
 
     @property
     def is_closed(self) -> bool:

@@ -54,6 +54,7 @@ class Host(Protocol):
     config: ReaderConfig
     clock: Clock
     tally: Tally
+    analysis_fps: float
     last_run: int
     is_fast: bool
 
@@ -85,8 +86,9 @@ class Session:
         self._tally = reader.tally
         self._gate = FrameGate((info.width, info.height))
         self._mapper = TimestampMapper(is_paced=info.is_paced)
-        self._resampler = Resampler(config.analysis_fps, config.gap_s)
-        self._motion = MotionGate(config.motion, config.analysis_fps)
+        self._fps = reader.analysis_fps
+        self._resampler = Resampler(self._fps, config.gap_s)
+        self._motion = MotionGate(config.motion, self._fps)
         self._health = PictureHealth(config.capture.frozen_s, config.capture.black_s)
         self._run = reader.last_run
         self._state = "ok"
@@ -120,6 +122,8 @@ class Session:
             # It may be the first one after a jump, and then it is no part of this run.
             self._tally.dropped["discontinuity"] += 1
             return
+        if self._reader.analysis_fps != self._fps:
+            self._change_rate(self._reader.analysis_fps)
         placement = self._resampler.offer(stamp.media_s)
         if placement.gap:
             self._begin("gap")
@@ -134,6 +138,13 @@ class Session:
         self._reset = self._reset or reason
         if reason != "gap":
             self._resampler.reset()
+
+    def _change_rate(self, fps: float) -> None:
+        """Begin a new grid with the current frame: places of two rates make no window."""
+        self._fps = fps
+        self._resampler = Resampler(fps, self._config.gap_s)
+        self._motion = MotionGate(self._config.motion, fps)
+        self._begin("config")
 
     def _place(
         self, frame: Frame, stamp: Stamp, placement: Placement, *, is_degraded: bool

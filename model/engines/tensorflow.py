@@ -155,11 +155,16 @@ class TensorFlowClassifier:
         self._use(bundle, way, graph)
         clip_cost(graph, bundle.manifest, 1, 0.0)
         for hop in choice.step_cost_s:
-            stepper = make_stepper(bundle, way, hop, self._chunk)
+            stepper = self._make_stepper(bundle, way, hop)
             if stepper is not None:
                 step_cost(stepper, bundle.manifest, 1, give_up_s=0.0)
                 self._steppers[hop] = stepper
         return choice
+
+    def _make_stepper(self, bundle: Bundle, way: Way, hop: int) -> Stepper | None:
+        # Constants for the hop that runs all day alone: each further one would take 70 MB more.
+        is_constant = not self._steppers
+        return make_stepper(bundle, way, hop, self._chunk, is_constant=is_constant)
 
     def _use(self, bundle: Bundle, way: Way, graph: Graph) -> None:
         self._graph = graph
@@ -177,7 +182,7 @@ class TensorFlowClassifier:
         self, bundle: Bundle, best: Candidate, hop: int, report: dict[str, float]
     ) -> dict[int, float]:
         """Costs of a hop's stepper by streams; empty where it is wrong or no faster."""
-        stepper = make_stepper(bundle, best.way, hop, self._chunk)
+        stepper = self._make_stepper(bundle, best.way, hop)
         if stepper is None:
             return {}
         difference = verified(bundle, best.way, hop, best.graph)

@@ -22,7 +22,13 @@ _N_STEPS = 3
 
 
 def make_stepper(
-    bundle: Bundle, way: Way, hop: int, chunk: int, size_px: int | None = None
+    bundle: Bundle,
+    way: Way,
+    hop: int,
+    chunk: int,
+    *,
+    size_px: int | None = None,
+    is_constant: bool = False,
 ) -> Stepper | None:
     """Make the stepper of a hop; None where the network's geometry has none.
 
@@ -31,8 +37,8 @@ def make_stepper(
         way: form and precision of full windows; steps always take the stem collapsed.
         hop: frames between windows.
         chunk: streams that run together.
-        size_px: side of the pictures; the bundle's own where absent, and then the weights are
-            constants of the graph.
+        size_px: side of the pictures; the bundle's own where absent.
+        is_constant: the weights are constants of the graph of a step.
     """
     facts = bundle.manifest
     try:
@@ -48,7 +54,7 @@ def make_stepper(
         bundle.score_kernel,
         bundle.score_bias,
         way.precision,
-        is_constant=size_px is None,
+        is_constant=is_constant,
     )
     side = size_px or facts.size_px
     return SlidingWindow(plan, graphs, (side, side), chunk)
@@ -63,7 +69,7 @@ def verified(bundle: Bundle, way: Way, hop: int, graph: Graph) -> float:
     """
     facts = bundle.manifest
     side = min(facts.size_px, PROBE_PX)
-    stepper = make_stepper(bundle, way, hop, 1, side)
+    stepper = make_stepper(bundle, way, hop, 1, size_px=side)
     if stepper is None:
         return float("inf")
     n_frames = facts.frames + _N_STEPS * hop

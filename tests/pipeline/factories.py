@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.records import Event, Prediction, Timeline, Window
-from streamer.notes import Counters, FrameNote, Lost, Opened, Ready, Result
+from streamer.notes import Counters, FrameNote, Lost, Opened
+from streamer.worker_notes import Ready, Result
 
 TIMELINE = Timeline(
     captured_at=1000.0,

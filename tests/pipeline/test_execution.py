@@ -14,8 +14,9 @@ from model.classifier import Clips, Embeddings, Scores
 from model.errors import EngineFailedError
 from pipeline.execution import BatchRunner, Rings
 from pipeline.streams import Streams
-from streamer.notes import Infer, Result, RingSpec, WindowRef
+from streamer.notes import RingSpec
 from streamer.ring import create_ring, remove_ring
+from streamer.worker_notes import Infer, Result, WindowRef
 from tests.fakes import ENGINE_FAILS, NOT_FINITE, REFUSE, FakeClassifier, filled_ring
 from tests.pipeline.weighing import HOP, N_FRAMES, Engine, weighed
 

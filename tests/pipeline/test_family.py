@@ -15,6 +15,7 @@ BEYOND_SCHEME = {
     *("bresnet_source_frames_used", "bresnet_buffer_held_frames"),
     # How windows were computed: hits, resets by reason, memory.
     *("bresnet_incremental_steps", "bresnet_incremental_resets", "bresnet_incremental_state_bytes"),
+    "bresnet_degradation_steps",
 }
 FROM_CONFIGURATION = {"camera", "model", "worker", "event", "sink", "route", "code"}
 

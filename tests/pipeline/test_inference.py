@@ -17,7 +17,8 @@ from pipeline.errors import WorkerError
 from pipeline.inference import InferenceStage
 from pipeline.mailbox import Mailbox
 from pipeline.records import InferenceOutcome, Prediction, Timeline, Window
-from streamer.notes import Ready, Result, RingSpec, Score, WindowRef
+from streamer.notes import RingSpec
+from streamer.worker_notes import Ready, Result, Score, WindowRef
 from tests.conftest import FakeClock, settle
 
 READY = Ready(
@@ -93,6 +94,7 @@ class Book:
     fates: list[tuple[int, InferenceOutcome]] = field(default_factory=list)
     batches: list[tuple[str, int]] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    served_s: list[float] = field(default_factory=list)
     depth: int = 0
 
     def inferred(self, window: Window, outcome: InferenceOutcome) -> None:
@@ -103,6 +105,10 @@ class Book:
 
     def result(self, note: Result) -> None:
         self.results.append(note)
+
+    def served(self, windows: Sequence[Window], seconds: float) -> None:
+        assert windows
+        self.served_s.append(seconds)
 
     def queue(self, depth: int, capacity: int) -> None:
         assert depth >= 0

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.inference_metrics import InferenceMetrics
 from pipeline.series import Series
-from streamer.notes import Audit, Result, Score
+from streamer.worker_notes import Audit, Result, Score
 from tests.pipeline.factories import ready, result
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ALLOWED_LABELS = {
     *("camera", "model", "device", "worker", "stage", "reason", "outcome", "trigger", "event"),
     *("sink", "clock", "transport", "route", "method", "code", "phase", "le"),
-    *("bresnet_source_state", "generation"),
+    *("bresnet_source_state", "generation", "step"),
     # of the info families
     *("kind", "codec", "width", "height", "decoder", "version", "sha256", "backend", "precision"),
     *("mode", "commit", "python", "tensorflow"),
@@ -70,6 +70,7 @@ def exercise(metrics: Metrics) -> None:
     metrics.gate("door", is_open=True, media_s=1.0)
     metrics.window("door", "submitted", 0.97)
     metrics.queue(1, 4, 0.02)
+    metrics.degradation({"hop": 2, "fps": 1, "turns": 0})
     metrics.batch("timeout", 1)
     metrics.result(result())
     metrics.inference("ok")
@@ -156,6 +157,16 @@ def test_only_labels_with_bounded_values_are_used(metrics: Metrics) -> None:
         assert {name for name, _ in labels if not name.startswith("process")} - {
             "implementation", "major", "minor", "patchlevel"
         } <= ALLOWED_LABELS  # fmt: skip
+
+
+def test_the_degradation_level_is_the_sum_of_its_steps(metrics: Metrics) -> None:
+    """At zero from the start; each kind of step has its own series."""
+    assert total(metrics, "bresnet_degradation_level") == 0
+    assert total(metrics, "bresnet_degradation_steps", step="hop") == 0
+    metrics.degradation({"hop": 2, "fps": 1, "turns": 0})
+    assert total(metrics, "bresnet_degradation_level") == 3
+    assert total(metrics, "bresnet_degradation_steps", step="hop") == 2
+    assert total(metrics, "bresnet_degradation_steps", step="fps") == 1
 
 
 def test_a_value_from_outside_its_set_becomes_other(metrics: Metrics) -> None:

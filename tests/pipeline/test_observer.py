@@ -295,3 +295,26 @@ def test_batches_queues_and_deliveries_are_booked(clock: FakeClock) -> None:
     deliveries = books.samples("bresnet_sink_deliveries_total", "outcome")
     assert deliveries == {"retry": 1.0, "ok": 1.0}
     assert books.samples("bresnet_sink_pending", "sink") == {"log": 2.0}
+
+
+def test_whoever_watches_the_load_hears_of_windows_batches_and_workers(clock: FakeClock) -> None:
+    """In the order in which they happened."""
+    books, window, told = Books(clock), prediction().window, []
+
+    class Watch:
+        def resolved(self, window: object, outcome: str) -> None:
+            told.append(outcome)
+
+        def served(self, windows: object, seconds: float) -> None:
+            told.append(seconds)
+
+        def model(self, note: object) -> None:
+            told.append(note)
+
+    books.observer.served([window], 9.0)
+    books.observer.watch_load(Watch())
+    note = ready()
+    books.observer.model(note)
+    books.observer.served([window], 0.25)
+    books.observer.inferred(window, "ok")
+    assert told == [note, 0.25, "ok"]

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.slots import Slots
-from streamer.notes import RingSpec, WindowRef
+from streamer.notes import RingSpec
+from streamer.worker_notes import WindowRef
 
 RING = RingSpec(path="/r", n_slots=64, size_px=8)
 

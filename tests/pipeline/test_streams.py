@@ -14,7 +14,8 @@ from model.classifier import Clips
 from model.errors import EngineFailedError
 from pipeline.streams import Scored, Streams
 from streamer.errors import WindowOverwrittenError
-from streamer.notes import RingSpec, WindowRef
+from streamer.notes import RingSpec
+from streamer.worker_notes import WindowRef
 from tests.pipeline.weighing import HOP, N_FRAMES, Engine, weighed
 
 RING = RingSpec(path="/r", n_slots=64, size_px=2, n_frames=N_FRAMES)

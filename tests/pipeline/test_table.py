@@ -84,6 +84,18 @@ def test_what_cameras_and_servers_say_is_text_and_never_moves_the_cursor(
         assert "[red]bold[/red]\\u001b[2J" in text
 
 
+def test_lowered_quality_is_told_and_full_quality_is_not(board: StatusBoard) -> None:
+    """A user sees why there are fewer windows, in the table, the plain line and the page."""
+    assert "too much work" not in plain_line(board.snapshot())
+    board.degradation = 2, "level 2 of 4, a window every 32 frames instead of 8"
+    status = board.snapshot()
+    assert (status.degradation_level, status.degradation) == board.degradation
+    output = console()
+    output.print(live_view(status))
+    for text in (printed(output), plain_line(status)):
+        assert "too much work: level 2 of 4, a window every 32 frames" in text
+
+
 def test_a_plain_line_is_one_line(board: StatusBoard) -> None:
     """For logs and pipes."""
     line = plain_line(board.snapshot())

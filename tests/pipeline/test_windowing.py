@@ -116,3 +116,49 @@ def test_a_gate_that_is_still_learning_hides_nothing() -> None:
     assert told[-1].outcome == "submitted"
     assert told[-1].window is not None
     assert told[-1].window.motion == 0.0
+
+
+def ends(policy: Windowing, first: int, last: int, *, run: int = 0) -> list[int]:
+    return [
+        possible.window.last_seq
+        for seq in range(first, last)
+        for possible in policy.take(frame_note(seq, run=run, reset=None), 0.0)
+        if possible.window is not None
+    ]
+
+
+@given(
+    st.sampled_from([(8, 16), (8, 32), (32, 8), (16, 4)]), st.integers(0, 40), st.floats(0, 0.99)
+)
+def test_another_hop_takes_effect_at_once(hops: tuple[int, int], at: int, phase: float) -> None:
+    """No later than the new hop after the change, at each hop from there; the window says so."""
+    policy = windowing(hop=hops[0])
+    ends(policy, 0, 40 + at)
+    policy.set_hop(hops[1], phase)
+    later = ends(policy, 40 + at, 240)
+    assert later[0] <= 40 + at + hops[1]
+    assert {b - a for a, b in itertools.pairwise(later)} == {hops[1]}
+    (window,) = [p.window for s in range(240, 240 + hops[1]) for p in policy.take(frame_note(s), 0)]
+    assert window is not None
+    assert window.hop == hops[1]
+
+
+def test_cameras_of_different_phases_end_their_windows_apart() -> None:
+    """In a new run, too, and when the same light opens all gates at the same frame."""
+    policies = {phase: windowing(SKIP, hop=8) for phase in (0.0, 0.5)}
+    found = {}
+    for phase, policy in policies.items():
+        policy.set_hop(16, phase)
+        for seq in range(50):
+            policy.take(frame_note(seq, run=1), 0.0)
+        moving = [
+            p for s in range(50, 90) for p in policy.take(frame_note(s, run=1, motion=1.0), 0)
+        ]
+        found[phase] = [p.window.last_seq for p in moving if p.window is not None]
+    assert found[0.0][0] == found[0.5][0] == 50
+    assert found[0.5][1] - found[0.0][1] in (-8, 8)
+    fresh = {0.0: windowing(hop=8), 0.5: windowing(hop=8)}
+    for phase, policy in fresh.items():
+        policy.set_hop(16, phase)
+    assert ends(fresh[0.0], 0, 64)[0] == 31
+    assert ends(fresh[0.5], 0, 64)[0] == 39

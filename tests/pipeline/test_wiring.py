@@ -44,6 +44,20 @@ def test_a_camera_may_have_its_own_rate_and_motion_gate() -> None:
     assert first.capture.stall_s == 7
 
 
+def test_full_quality_is_that_of_the_live_cameras() -> None:
+    """A file read at full speed waits and is never slowed down."""
+    cameras = [
+        {"id": "a", "source": "synthetic:street", "analysis_fps": 4},
+        {"id": "b", "source": {"kind": "file", "path": "x.mp4", "pace": "fast"}},
+        {"id": "c", "source": "synthetic:street"},
+    ]
+    whole = config(*cameras, analysis={"hop": 4, "fps": 12, "min_fps": 3})
+    full = wiring.full_quality(whole, wiring.sampling(whole, MANIFEST))
+    assert (full.hop, full.n_frames, full.min_fps) == (4, 32, 3)
+    assert full.rates == (4.0, 12.0)
+    assert full.max_age_s == whole.batching.max_age_s
+
+
 def test_a_ring_has_room_for_a_burst_beside_the_window() -> None:
     """A slow source fills a gap's worth of places at once while a window is being read."""
     whole = config(analysis={"fps": 60, "gap_s": 2.0, "ring_slots": 64})

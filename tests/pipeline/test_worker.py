@@ -19,7 +19,7 @@ from pipeline.errors import ConfigError, WorkerError
 from pipeline.report import WorkerState
 from pipeline.worker import Loss, RestartPolicy, Worker, _expected_s, _oom_kills
 from streamer.clock import SystemClock
-from streamer.notes import Ready, WindowRef
+from streamer.worker_notes import Ready, WindowRef
 from tests.conftest import eventually
 from tests.fakes import CRASH, ENGINE_FAILS, HANG, filled_ring
 

@@ -15,15 +15,14 @@ import pytest
 from model.config import ModelConfig
 from pipeline.worker_process import serve
 from streamer.link import Framer, ParentLink, pack
-from streamer.notes import (
+from streamer.notes import RingSpec, Stop
+from streamer.worker_notes import (
     FromWorker,
     Infer,
     LoadModel,
     ModelRefused,
     Ready,
     Result,
-    RingSpec,
-    Stop,
     ToWorker,
     WindowRef,
 )

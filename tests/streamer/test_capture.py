@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import resource
@@ -116,6 +117,31 @@ async def test_a_killed_process_is_replaced_and_goes_on_in_the_same_ring(
     assert seqs == sorted(set(seqs))
     assert frames[-1].run > frames[0].run
     assert [note.reset for note in frames if note.reset] == ["start", "reconnect"]
+
+
+async def test_a_camera_keeps_the_rate_it_was_given_when_its_process_is_replaced(
+    rings: list[RingSpec],
+) -> None:
+    """The rate changes in place, its neighbour's does not; the next process is told again."""
+    bench = Bench(rings)
+
+    def intervals(camera: str) -> list[float]:
+        notes = bench.of(camera, FrameNote)[-6:]
+        return [round(b.media_s - a.media_s, 3) for a, b in itertools.pairwise(notes)]
+
+    async with bench.running():
+        await eventually(lambda: len(bench.of("cam0", FrameNote)) > 5)
+        bench.capture.set_rate("cam0", 5.0)
+        await eventually(lambda: intervals("cam0") == pytest.approx([0.2] * 5, abs=0.05))
+        assert intervals("cam1") == pytest.approx([0.1] * 5, abs=0.05)
+        pid = bench.capture.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        n_before = len(bench.of("cam0", FrameNote))
+        await eventually(lambda: len(bench.of("cam0", FrameNote)) > n_before + 6)
+        assert intervals("cam0") == pytest.approx([0.2] * 5, abs=0.05)
+    resets = [note.reset for note in bench.of("cam0", FrameNote) if note.reset]
+    assert resets == ["start", "config", "reconnect"]
 
 
 async def test_a_process_that_cannot_be_started_is_tried_again(rings: list[RingSpec]) -> None:

@@ -8,26 +8,21 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from streamer import notes
+from streamer import notes, worker_notes
 from streamer.notes import (
     AddCamera,
     Counters,
     FrameNote,
     FromCapture,
-    FromWorker,
     Heartbeat,
-    Infer,
     Lost,
     Note,
     OpenOrder,
-    Result,
     RingSpec,
-    Score,
     StateNote,
     ToCapture,
-    ToWorker,
-    WindowRef,
 )
+from streamer.worker_notes import FromWorker, Infer, Result, Score, ToWorker, WindowRef
 
 MAX_BYTES = 64 * 1024
 RING = RingSpec(path="/dev/shm/bresnet-1-2-door", n_slots=64, size_px=256)
@@ -74,7 +69,7 @@ def test_every_record_belongs_to_a_link() -> None:
     known = {kind for union in LINKS for kind in kinds(union)}
     defined = {
         kind
-        for kind in vars(notes).values()
+        for kind in (*vars(notes).values(), *vars(worker_notes).values())
         if isinstance(kind, type) and issubclass(kind, Note) and kind is not Note
     }
     assert defined == known

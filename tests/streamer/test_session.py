@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from streamer.frame import Frame
@@ -136,3 +138,24 @@ def test_identical_pictures_are_counted_and_a_live_camera_that_repeats_itself_is
     states = [note.state for note in bench.notes if isinstance(note, StateNote)]
     assert states == ["frozen", "running"]
     assert bench.frames[-1].counters.duplicates == 119
+
+
+def test_another_rate_begins_a_new_run_on_a_new_grid(ring: RingSpec, clock: FakeClock) -> None:
+    """From 10 to 5 frames a second after a second, told as config; nothing is lost uncounted."""
+    bench = Bench(ring, clock, pictures(60))
+    send = bench.reader.send
+
+    def slow_down(note: FromCapture) -> None:
+        send(note)
+        if isinstance(note, FrameNote) and note.seq == 9:
+            bench.reader.set_rate(5.0)
+
+    bench.reader.send = slow_down
+    bench.run()
+    resets = [(note.seq, note.reset, note.run) for note in bench.frames if note.reset]
+    assert resets == [(0, "start", 0), (10, "config", 1)]
+    slow = [note.media_s for note in bench.frames if note.run == 1]
+    assert len(slow) == 25
+    # The first two places are found while the source's own rate is not known yet.
+    assert [b - a for a, b in pairwise(slow[2:])] == pytest.approx([0.2] * 22)
+    assert_conserved(bench)

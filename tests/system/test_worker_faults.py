@@ -31,8 +31,9 @@ from pipeline.records import InferenceOutcome, Prediction, Timeline, Window
 from pipeline.report import WorkerState
 from pipeline.worker import Loss, Worker
 from streamer.clock import SystemClock
-from streamer.notes import Ready, Result, RingSpec
+from streamer.notes import RingSpec
 from streamer.ring import reclaim_stale_rings
+from streamer.worker_notes import Ready, Result
 from tests.conftest import eventually
 from tests.fakes import filled_ring
 
@@ -322,7 +323,7 @@ from model.config import ModelConfig
 from pipeline.config import WorkerConfig
 from pipeline.worker import Worker
 from streamer.clock import SystemClock
-from streamer.notes import WindowRef
+from streamer.worker_notes import WindowRef
 from tests.fakes import HANG, filled_ring
 
 class Ear:
