@@ -1,0 +1,250 @@
+"""A `PooledPlan` as OpenVINO models, and the `Stepper` on them.
+
+In: layers from `openvino_graph` and a plan; then the new frames of each hop. Out: scores and
+embeddings equal to those of full windows, and a `State` a stream. Graphs have fixed shapes, one
+stream a call: a batch on a CPU saves nothing (DECISIONS) and would copy every state in and out.
+Invariant: a `State` is never changed, and arrays in it are shared with the states before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+from openvino import opset13 as op
+
+from model.classifier import Clips, Embeddings, Mode, Scores
+from model.engines.openvino_graph import (
+    Head,
+    Layers,
+    frames_shape,
+    max_pool,
+    parameter,
+    result,
+    slices,
+    taken,
+)
+from model.pooled import TAIL_FRAMES, PooledPlan
+
+Array = npt.NDArray[Any]
+Compile = Callable[[Any], Any]
+"""Model -> compiled model."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What one stream keeps between windows, named as the next window sees it.
+
+    Attributes:
+        frames: uint8 (H, W, 3), the last ten.
+        left: the first pooled slice of each later window whose start is known, the next one first.
+        pooled: edge-free pooled slices.
+        seam: a slice of stem2, pooled in space alone.
+    """
+
+    frames: tuple[Array, ...]
+    left: tuple[Array, ...]
+    pooled: tuple[Array, ...]
+    seam: Array
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory it takes; the same after every step."""
+        arrays = (*self.frames, *self.left, *self.pooled, self.seam)
+        return sum(array.nbytes for array in arrays)
+
+
+class PooledStepper:
+    """`model.classifier.Stepper` on OpenVINO.
+
+    Args:
+        plan: hop and window length.
+        layers: of the network.
+        head: behind the features.
+        size: picture (height, width), px.
+        precision: of the state.
+        compile_model: puts a model on the device.
+    """
+
+    mode: Mode = "incremental"
+
+    def __init__(
+        self,
+        plan: PooledPlan,
+        layers: Layers,
+        head: Head,
+        size: tuple[int, int],
+        precision: str,
+        compile_model: Compile,
+    ) -> None:
+        self.plan = plan
+        self._head = head
+        self._size = size
+        self._first = _Request(compile_model(first_model(plan, layers, size, precision)))
+        self._step = _Request(compile_model(step_model(plan, layers, size, precision)))
+
+    @property
+    def hop(self) -> int:
+        """Frames between two windows."""
+        return self.plan.hop
+
+    def init(self, clips: Clips) -> tuple[Scores, Embeddings, list[State]]:
+        """Classify the first windows of N streams; see `Stepper.init`."""
+        self._check(clips, self.plan.frames, "clips")
+        return self._each(self._init(clip) for clip in clips)
+
+    def step(self, frames: Clips, states: Sequence[State]) -> tuple[Scores, Embeddings, list[State]]:
+        """Classify the windows that end with these frames; see `Stepper.step`."""
+        self._check(frames, self.hop, "frames")
+        if len(frames) != len(states):
+            raise ValueError(f"{len(frames)} streams of frames need as many states: {len(states)}")
+        pairs = zip(frames, states, strict=True)
+        return self._each(self._next(new, state) for new, state in pairs)
+
+    def _each(self, found: Any) -> tuple[Scores, Embeddings, list[State]]:
+        features, states = zip(*found, strict=True)
+        scores, embeddings = self._head(np.concatenate(features))
+        return scores, embeddings, list(states)
+
+    def _init(self, clip: Array) -> tuple[Array, State]:
+        self._first.inputs[0][:] = clip.reshape(self._first.inputs[0].shape)
+        features, pooled, seam, *left = self._first.run()
+        tail = tuple(frame.copy() for frame in clip[-TAIL_FRAMES:])
+        return features, State(tail, tuple(left), _cut(pooled), seam)
+
+    def _next(self, new: Array, state: State) -> tuple[Array, State]:
+        plan, (frames, pooled, seam) = self.plan, self._step.inputs
+        pictures = frames.reshape(TAIL_FRAMES + plan.hop, *self._size, -1)
+        for n, frame in enumerate((*state.frames, *new)):
+            pictures[n] = frame
+        for n, own in enumerate((state.left[0], *state.pooled)):
+            pooled[:, n : n + 1] = own
+        seam[:] = state.seam
+        features, fresh, after, left = self._step.run()
+        tail = (*state.frames, *(frame.copy() for frame in new))[-TAIL_FRAMES:]
+        # Slices of this window from its second on, without those at its end.
+        known = (*state.pooled, *_cut(fresh))
+        return features, State(
+            tail,
+            (*state.left[1:], left),
+            known[plan.kept.start - 1 : plan.kept.stop - 1],
+            after,
+        )
+
+    def _check(self, clips: Clips, frames: int, what: str) -> None:
+        shape = (frames, *self._size, 3)
+        if clips.dtype != np.uint8 or clips.shape[1:] != shape or not len(clips):
+            raise ValueError(
+                f"{what} must be uint8 (N, {', '.join(map(str, shape))}),"
+                f" got {clips.dtype} {clips.shape}"
+            )
+
+
+class _Request:
+    """An inference request with memory of its own for what goes in; results are copied out."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        tensors = [ov.Tensor(port.element_type, port.shape) for port in compiled.inputs]
+        for n, tensor in enumerate(tensors):
+            self._request.set_input_tensor(n, tensor)
+        self.inputs = [_bits(tensor.data) for tensor in tensors]
+
+    def run(self) -> list[Array]:
+        """Infer; new arrays."""
+        self._request.infer()
+        return [_bits(tensor.data).copy() for tensor in self._request.output_tensors]
+
+
+def first_model(plan: PooledPlan, layers: Layers, size: tuple[int, int], precision: str) -> Any:
+    """Write the graph of a first window.
+
+    Returns:
+        A model from uint8 frames (1, T, ...) to features, the pooled slices of `plan.kept`, the
+        seam, and the left pooled slice of each window in `plan.lefts`.
+    """
+    frames = op.parameter(frames_shape(1, plan.frames, size), np.uint8)
+    stem, stem1, stem2 = _stem(layers, layers.pixels(frames), None, (1, 1))
+    pooled = max_pool(stem2)
+    kept = slices(pooled, plan.kept.start, plan.kept.stop) if plan.kept else pooled
+    seam = max_pool(slices(stem2, plan.seam, plan.seam + 1), 1)
+    lefts = [
+        _left(layers, slices(stem, at, at + 2), slices(stem1, at + 1, at + 3)) for at in plan.lefts
+    ]
+    state = [result(node, precision) for node in (kept, seam, *lefts)]
+    return ov.Model([layers.features(pooled), *state], [frames], f"first{plan.hop}")
+
+
+def step_model(plan: PooledPlan, layers: Layers, size: tuple[int, int], precision: str) -> Any:
+    """Write the graph of a later window.
+
+    Returns:
+        A model from uint8 frames (1, 10 + hop, ...), the old pooled slices and the seam to
+        features, the new edge-free pooled slices, the new seam and a new left pooled slice.
+    """
+    side = [-(-length // 4) for length in size]
+    channels = layers.network.stem[-1].bias.size
+    frames = op.parameter(frames_shape(1, TAIL_FRAMES + plan.hop, size), np.uint8)
+    old = parameter((1, plan.n_old, *side, channels), precision)
+    seam = parameter((1, 1, *side, channels), precision)
+    at = plan.first_stem
+    stem, stem1, stem2 = _stem(layers, layers.pixels(frames), (0, 1), (0, 1))
+    # Slices of one stage are numbered from its own first one.
+    second = plan.left_at - at
+    left = _left(
+        layers,
+        slices(stem, second, second + 2),
+        slices(stem1, second, second + 2),
+    )
+    spatial = op.concat([layers.named("stem2", taken(seam)), max_pool(stem2, 1)], 2)
+    new = op.max_pool(spatial, [2, 1, 1], [1, 1, 1], [0] * 3, [0] * 3, [2, 1, 1]).output(0)
+    last = plan.seam - (at + 1)
+    pooled = op.concat([layers.named("stem2", taken(old)), new], 2)
+    state = [
+        slices(new, 0, plan.hop // 4),
+        slices(spatial, last, last + 1),
+        left,
+    ]
+    results = [layers.features(pooled), *(result(node, precision) for node in state)]
+    return ov.Model(results, [frames, old, seam], f"step{plan.hop}")
+
+
+def _stem(
+    layers: Layers, pixels: Any, first: tuple[int, int] | None, later: tuple[int, int]
+) -> tuple[Any, Any, Any]:
+    """Run the three stages before the pool, with zeros in time as stated."""
+    stem = layers.stem(pixels, first)
+    stem1 = layers.convolve(stem, layers.network.stem[1], later)
+    return stem, stem1, layers.convolve(stem1, layers.network.stem[2], later)
+
+
+def _left(layers: Layers, stem: Any, stem1: Any) -> Any:
+    """First pooled slice of a window that starts here.
+
+    Args:
+        layers: of the network.
+        stem: its first two slices.
+        stem1: its second and third, which see no padding.
+    """
+    _, conv, last = layers.network.stem
+    first = layers.convolve(stem, _without_past(conv), (0, 0))
+    return max_pool(layers.convolve(op.concat([first, stem1], 2), last, (1, 0)))
+
+
+def _without_past(conv: Any) -> Any:
+    """The same convolution at a window's first slice: its first tap falls outside."""
+    return type(conv)(conv.name, (conv.kernels[0][1:],), conv.bias, conv.strides)
+
+
+def _cut(slices_: Array) -> tuple[Array, ...]:
+    """Slices (1, 1, H, W, C), each of its own memory."""
+    return tuple(slices_[:, n : n + 1].copy() for n in range(slices_.shape[1]))
+
+
+def _bits(values: Array) -> Array:
+    """bfloat16 as NumPy can copy it."""
+    return values if values.dtype in (np.uint8, np.float32) else values.view(np.uint16)
