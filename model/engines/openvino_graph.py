@@ -29,6 +29,9 @@ PIXEL_STEP = 1 / 256
 """Bytes times this, undone in the first kernel. An exact power of two; without an operation between
 cast and transpose the plugin transposes bytes in memory (3.7 of 37 ms a window at 256 px)."""
 
+BIAS = "/bias"
+"""Behind the name of a convolution: the addition of its bias."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
@@ -36,11 +39,11 @@ class Ranges:
 
     Attributes:
         activations: smallest and largest value behind an operation, by its name.
-        weights: largest magnitude of each output channel, by the name of the convolution.
+        biases: by the name of the convolution, corrected for what rounding shifts.
     """
 
     activations: Mapping[str, tuple[float, float]]
-    weights: Mapping[str, Array]
+    biases: Mapping[str, Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Layers:
     def pixels(self, frames: Any) -> Any:
         """Turn a uint8 (N, T, H, W', C') parameter into what `stem` takes."""
         values = op.multiply(op.convert(frames, "f32"), op.constant(np.float32(PIXEL_STEP)))
-        return self.named("pixels", _channels_first(values))
+        return _channels_first(self.named("pixels", values))
 
     def stem(self, pixels: Any, time: Pads | None = None) -> Any:
         """Run the first convolution on `pixels`; width may be folded, see `frames_shape`."""
@@ -126,7 +129,7 @@ class Layers:
             name = f"{conv.name}/{n}"
             outputs = op.convolution(
                 outputs,
-                self._weights(name, kernel),
+                self._weights(kernel),
                 list(strides),
                 [before for before, _ in pads],
                 [after for _, after in pads],
@@ -135,7 +138,9 @@ class Layers:
             outputs.set_friendly_name(name)
             if n < len(conv.kernels) - 1:
                 outputs = self.named(f"{name}/out", outputs)
-        biased = op.add(outputs, op.constant(conv.bias.reshape(1, -1, 1, 1, 1)))
+        bias = conv.bias if self._ranges is None else self._ranges.biases[conv.name]
+        biased = op.add(outputs, op.constant(bias.reshape(1, -1, 1, 1, 1)))
+        biased.set_friendly_name(f"{conv.name}{BIAS}")
         return self.named(conv.name, op.relu(biased))
 
     def block(self, inputs: Any, block: FusedBlock) -> Any:
@@ -172,14 +177,14 @@ class Layers:
         ends = [op.constant(np.float32(end)) for end in self._ranges.activations[name]]
         return op.fake_quantize(node, *ends, *ends, levels=256)
 
-    def _weights(self, name: str, kernel: Array) -> Any:
-        """A kernel (t, h, w, in, out) as OpenVINO has it."""
-        weights = op.constant(np.ascontiguousarray(kernel.transpose(4, 3, 0, 1, 2)))
-        if self._ranges is None or name not in self._ranges.weights:
-            return weights
-        top = self._ranges.weights[name].reshape(-1, 1, 1, 1, 1)
+    def _weights(self, kernel: Array) -> Any:
+        """A kernel (t, h, w, in, out) as OpenVINO has it; in int8 one scale an output channel."""
+        weights = np.ascontiguousarray(kernel.transpose(4, 3, 0, 1, 2))
+        if self._ranges is None:
+            return op.constant(weights)
+        top = np.abs(weights).max(axis=(1, 2, 3, 4), keepdims=True)
         ends = op.constant(-top), op.constant(top)
-        return op.fake_quantize(weights, *ends, *ends, levels=255)
+        return op.fake_quantize(op.constant(weights), *ends, *ends, levels=255)
 
     def _time_pads(self, inputs: Any, kernel: Array, strides: spec.Triple) -> Pads:
         if self.is_causal:

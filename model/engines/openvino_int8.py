@@ -1,0 +1,104 @@
+"""What int8 needs to know about a network, found by running it on rendered scenes.
+
+In: layers in floating point and clips with motion. Out: `Ranges`, as NNCF's post-training
+quantization finds them for the full window; the same ranges serve the graphs of sliding windows, so
+that a step computes what the full window would. Invariant: calibration depends on the bundle alone,
+and never sees the clips of `held_out_clips`.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import Any
+
+import numpy as np
+
+from model.bundle import Manifest
+from model.classifier import Clips
+from model.engines.openvino_graph import BIAS, Layers, Ranges, frames_shape, full_model
+from streamer.scenes import scene, scene_names
+
+SIDE_PX = 128
+"""Calibration runs on pictures of this size at most: ranges are those of values, not of places."""
+_HELD_OUT_SEED = 100
+
+
+def calibration_clips(manifest: Manifest) -> Clips:
+    """One clip of every rendered scene, street to lights: uint8 (N, T, S, S, 3)."""
+    return _rendered(manifest, 0)
+
+
+def held_out_clips(manifest: Manifest) -> Clips:
+    """The same places at other times and with other visitors, for judging int8."""
+    return _rendered(manifest, _HELD_OUT_SEED)
+
+
+def calibrate(layers: Layers, clips: Clips) -> Ranges:
+    """Find the ranges of all activations, and biases that make up for rounding.
+
+    Args:
+        layers: of the network, in floating point.
+        clips: uint8 (N, T, S, S, 3), with motion.
+    """
+    # Costs half a second, and only int8 needs it.
+    import nncf
+
+    shape = frames_shape(1, clips.shape[1], (clips.shape[2], clips.shape[3]))
+    model = full_model(layers, clips.shape[1], (clips.shape[2], clips.shape[3]), 1)
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    quantized = nncf.quantize(
+        model,
+        nncf.Dataset(list(clips), lambda clip: clip.reshape(shape)),
+        target_device=nncf.TargetDevice.CPU,
+        subset_size=len(clips),
+    )
+    activations, biases = {}, {}
+    for node in quantized.get_ordered_ops():
+        source = node.input_value(0).get_node() if node.get_input_size() else None
+        if node.get_type_name() == "FakeQuantize" and source.get_type_name() != "Constant":
+            low, high = (_value(node, n).item() for n in (1, 2))
+            activations[source.get_friendly_name()] = (low, high)
+        elif node.get_friendly_name().endswith(BIAS):
+            name = node.get_friendly_name().removesuffix(BIAS)
+            biases[name] = _value(node, 1).ravel().astype(np.float32)
+    return Ranges(activations, biases)
+
+
+def encoded(ranges: Ranges) -> bytes:
+    """Ranges as bytes, for the cache."""
+    file = io.BytesIO()
+    arrays: dict[str, Any] = {
+        f"range:{name}": np.array(ends) for name, ends in ranges.activations.items()
+    }
+    np.savez(file, **arrays, **{f"bias:{name}": bias for name, bias in ranges.biases.items()})
+    return file.getvalue()
+
+
+def decoded(content: bytes) -> Ranges:
+    """Ranges from the bytes of `encoded`."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    parts = {kind: _named(arrays, f"{kind}:") for kind in ("range", "bias")}
+    ranges = {name: (float(low), float(high)) for name, (low, high) in parts["range"].items()}
+    return Ranges(ranges, parts["bias"])
+
+
+def _named(arrays: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {key.removeprefix(kind): a for key, a in arrays.items() if key.startswith(kind)}
+
+
+def _value(node: Any, n: int) -> Any:
+    """The constant at an input."""
+    return np.array(node.input_value(n).get_node().data)
+
+
+def _rendered(manifest: Manifest, seed: int) -> Clips:
+    side = min(manifest.size_px, SIDE_PX)
+    clips = []
+    for n, name in enumerate(scene_names()):
+        place = scene(name, seed + n, side, side)
+        # A visitor is on its way two seconds after the beginning.
+        times = (2.0 + n + i / manifest.analysis_fps for i in range(manifest.frames))
+        clips.append(np.stack([place.render(t_s) for t_s in times]))
+    return np.stack(clips)
