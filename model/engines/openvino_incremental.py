@@ -18,6 +18,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from model.classifier import Clips, Embeddings, Mode, Scores
+from model.engines.openvino_device import Request
 from model.engines.openvino_graph import (
     Head,
     Layers,
@@ -31,8 +32,8 @@ from model.engines.openvino_graph import (
 from model.pooled import TAIL_FRAMES, PooledPlan
 
 Array = npt.NDArray[Any]
-Compile = Callable[[Any], Any]
-"""Model -> compiled model."""
+Compile = Callable[[str, Callable[[], Any]], Request]
+"""Name of a graph, and how to write it -> a request; see `Device.request`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,11 @@ class PooledStepper:
 
     Args:
         plan: hop and window length.
-        layers: of the network.
+        layers: gives those of the network; called only for a graph that is not in the cache.
         head: behind the features.
         size: picture (height, width), px.
         precision: of the state.
-        compile_model: puts a model on the device.
+        compiled: puts a graph on the device.
     """
 
     mode: Mode = "incremental"
@@ -75,17 +76,22 @@ class PooledStepper:
     def __init__(
         self,
         plan: PooledPlan,
-        layers: Layers,
+        layers: Callable[[], Layers],
         head: Head,
         size: tuple[int, int],
         precision: str,
-        compile_model: Compile,
+        compiled: Compile,
     ) -> None:
         self.plan = plan
         self._head = head
         self._size = size
-        self._first = _Request(compile_model(first_model(plan, layers, size, precision)))
-        self._step = _Request(compile_model(step_model(plan, layers, size, precision)))
+        shape = f"{plan.frames}x{size[0]}x{size[1]}"
+        self._first = compiled(
+            f"first{plan.hop} {shape}", lambda: first_model(plan, layers(), size, precision)
+        )
+        self._step = compiled(
+            f"step{plan.hop} {shape}", lambda: step_model(plan, layers(), size, precision)
+        )
 
     @property
     def hop(self) -> int:
@@ -112,9 +118,11 @@ class PooledStepper:
 
     def _init(self, clip: Array) -> tuple[Array, State]:
         self._first.inputs[0][:] = clip.reshape(self._first.inputs[0].shape)
-        features, pooled, seam, *left = self._first.run()
+        features, seam, *rest = self._first.run()
+        n_left = len(self.plan.lefts)
         tail = tuple(frame.copy() for frame in clip[-TAIL_FRAMES:])
-        return features, State(tail, tuple(left), _cut(pooled), seam)
+        pooled = tuple(part for kept in rest[n_left:] for part in _cut(kept))
+        return features, State(tail, tuple(rest[:n_left]), pooled, seam)
 
     def _next(self, new: Array, state: State) -> tuple[Array, State]:
         plan, (frames, pooled, seam) = self.plan, self._step.inputs
@@ -144,38 +152,22 @@ class PooledStepper:
             )
 
 
-class _Request:
-    """An inference request with memory of its own for what goes in; results are copied out."""
-
-    def __init__(self, compiled: Any) -> None:
-        self._request = compiled.create_infer_request()
-        tensors = [ov.Tensor(port.element_type, port.shape) for port in compiled.inputs]
-        for n, tensor in enumerate(tensors):
-            self._request.set_input_tensor(n, tensor)
-        self.inputs = [_bits(tensor.data) for tensor in tensors]
-
-    def run(self) -> list[Array]:
-        """Infer; new arrays."""
-        self._request.infer()
-        return [_bits(tensor.data).copy() for tensor in self._request.output_tensors]
-
-
 def first_model(plan: PooledPlan, layers: Layers, size: tuple[int, int], precision: str) -> Any:
     """Write the graph of a first window.
 
     Returns:
-        A model from uint8 frames (1, T, ...) to features, the pooled slices of `plan.kept`, the
-        seam, and the left pooled slice of each window in `plan.lefts`.
+        A model from uint8 frames (1, T, ...) to features, the seam, the left pooled slice of each
+        window in `plan.lefts`, and the pooled slices of `plan.kept` where there are any.
     """
     frames = op.parameter(frames_shape(1, plan.frames, size), np.uint8)
     stem, stem1, stem2 = _stem(layers, layers.pixels(frames), None, (1, 1))
     pooled = max_pool(stem2)
-    kept = slices(pooled, plan.kept.start, plan.kept.stop) if plan.kept else pooled
+    kept = [slices(pooled, plan.kept.start, plan.kept.stop)] if plan.kept else []
     seam = max_pool(slices(stem2, plan.seam, plan.seam + 1), 1)
     lefts = [
         _left(layers, slices(stem, at, at + 2), slices(stem1, at + 1, at + 3)) for at in plan.lefts
     ]
-    state = [result(node, precision) for node in (kept, seam, *lefts)]
+    state = [result(node, precision) for node in (seam, *lefts, *kept)]
     return ov.Model([layers.features(pooled), *state], [frames], f"first{plan.hop}")
 
 
@@ -244,7 +236,3 @@ def _cut(slices_: Array) -> tuple[Array, ...]:
     """Slices (1, 1, H, W, C), each of its own memory."""
     return tuple(slices_[:, n : n + 1].copy() for n in range(slices_.shape[1]))
 
-
-def _bits(values: Array) -> Array:
-    """bfloat16 as NumPy can copy it."""
-    return values if values.dtype in (np.uint8, np.float32) else values.view(np.uint16)

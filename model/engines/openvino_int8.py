@@ -26,12 +26,17 @@ _HELD_OUT_SEED = 100
 
 def calibration_clips(manifest: Manifest) -> Clips:
     """One clip of every rendered scene, street to lights: uint8 (N, T, S, S, 3)."""
-    return _rendered(manifest, 0)
+    return _rendered(manifest, min(manifest.size_px, SIDE_PX), 0)
 
 
-def held_out_clips(manifest: Manifest) -> Clips:
-    """The same places at other times and with other visitors, for judging int8."""
-    return _rendered(manifest, _HELD_OUT_SEED)
+def held_out_clips(manifest: Manifest, side: int) -> Clips:
+    """The same kinds of places, drawn anew, at other times and with other visitors, to judge int8.
+
+    Args:
+        manifest: length and rate.
+        side: of the pictures, px.
+    """
+    return _rendered(manifest, side, _HELD_OUT_SEED)
 
 
 def calibrate(layers: Layers, clips: Clips) -> Ranges:
@@ -93,8 +98,7 @@ def _value(node: Any, n: int) -> Any:
     return np.array(node.input_value(n).get_node().data)
 
 
-def _rendered(manifest: Manifest, seed: int) -> Clips:
-    side = min(manifest.size_px, SIDE_PX)
+def _rendered(manifest: Manifest, side: int, seed: int) -> Clips:
     clips = []
     for n, name in enumerate(scene_names()):
         place = scene(name, seed + n, side, side)
