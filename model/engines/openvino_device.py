@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,6 @@ import openvino as ov
 
 from model.cache import Cache
 from model.errors import EngineFailedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Array = npt.NDArray[Any]
 
@@ -52,7 +49,6 @@ class Device:
         }
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = str(threads)
-        # The name of a file is no part of what is compiled, but its options are.
         self._key = dict(key) | {
             "precision": precision,
             "threads": str(threads),

@@ -122,9 +122,10 @@ class Layers:
         halves = [(1, h, w), (t, 1, 1)] if len(conv.kernels) == 2 else [conv.strides]
         outputs = inputs
         for n, (kernel, strides) in enumerate(zip(conv.kernels, halves, strict=True)):
-            pads = [self._time_pads(outputs, kernel, strides) if time is None else time]
-            pads += [_same(outputs.shape[a + 2], kernel.shape[a], strides[a]) for a in (1, 2)]
-            if width is not None:
+            pads = self._pads(outputs, kernel, strides)
+            if time is not None and kernel.shape[0] > 1:
+                pads[0] = time
+            if width is not None and kernel.shape[2] > 1:
                 pads[2] = width
             name = f"{conv.name}/{n}"
             outputs = op.convolution(
@@ -186,10 +187,15 @@ class Layers:
         ends = op.constant(-top), op.constant(top)
         return op.fake_quantize(op.constant(weights), *ends, *ends, levels=255)
 
-    def _time_pads(self, inputs: Any, kernel: Array, strides: spec.Triple) -> Pads:
+    def _pads(self, inputs: Any, kernel: Array, strides: spec.Triple) -> list[Pads]:
+        """Zeros before and after in time, height and width, for a whole window."""
+        pads = [
+            _same(n, k, s)
+            for n, k, s in zip(inputs.shape[2:], kernel.shape[:3], strides, strict=True)
+        ]
         if self.is_causal:
-            return max(kernel.shape[0] - strides[0], 0), 0
-        return _same(inputs.shape[2], kernel.shape[0], strides[0])
+            pads[0] = max(kernel.shape[0] - strides[0], 0), 0
+        return pads
 
 
 def full_model(layers: Layers, frames: int, size: tuple[int, int], n: int) -> Any:

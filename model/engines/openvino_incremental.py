@@ -9,7 +9,7 @@ Invariant: a `State` is never changed, and arrays in it are shared with the stat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from model.engines.openvino_graph import (
     slices,
     taken,
 )
+from model.fuse import FusedConv
 from model.pooled import TAIL_FRAMES, PooledPlan
 
 Array = npt.NDArray[Any]
@@ -103,7 +104,9 @@ class PooledStepper:
         self._check(clips, self.plan.frames, "clips")
         return self._each(self._init(clip) for clip in clips)
 
-    def step(self, frames: Clips, states: Sequence[State]) -> tuple[Scores, Embeddings, list[State]]:
+    def step(
+        self, frames: Clips, states: Sequence[State]
+    ) -> tuple[Scores, Embeddings, list[State]]:
         """Classify the windows that end with these frames; see `Stepper.step`."""
         self._check(frames, self.hop, "frames")
         if len(frames) != len(states):
@@ -227,12 +230,12 @@ def _left(layers: Layers, stem: Any, stem1: Any) -> Any:
     return max_pool(layers.convolve(op.concat([first, stem1], 2), last, (1, 0)))
 
 
-def _without_past(conv: Any) -> Any:
+def _without_past(conv: FusedConv) -> FusedConv:
     """The same convolution at a window's first slice: its first tap falls outside."""
-    return type(conv)(conv.name, (conv.kernels[0][1:],), conv.bias, conv.strides)
+    *before, last = conv.kernels
+    return replace(conv, kernels=(*before, last[1:]))
 
 
 def _cut(slices_: Array) -> tuple[Array, ...]:
     """Slices (1, 1, H, W, C), each of its own memory."""
     return tuple(slices_[:, n : n + 1].copy() for n in range(slices_.shape[1]))
-

@@ -8,8 +8,10 @@ and never sees the clips of `held_out_clips`.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import os
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,6 @@ import numpy as np
 from model.bundle import Manifest
 from model.classifier import Clips
 from model.engines.openvino_graph import BIAS, Layers, Ranges, frames_shape, full_model
-from streamer.scenes import scene, scene_names
 
 SIDE_PX = 128
 """Calibration runs on pictures of this size at most: ranges are those of values, not of places."""
@@ -46,37 +47,41 @@ def calibrate(layers: Layers, clips: Clips) -> Ranges:
         layers: of the network, in floating point.
         clips: uint8 (N, T, S, S, 3), with motion.
     """
+    # It sends telemetry unless it believes to be in a CI.
+    os.environ.setdefault("NNCF_CI", "1")
     # Costs half a second, and only int8 needs it.
     import nncf
 
     shape = frames_shape(1, clips.shape[1], (clips.shape[2], clips.shape[3]))
     model = full_model(layers, clips.shape[1], (clips.shape[2], clips.shape[3]), 1)
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    quantized = nncf.quantize(
-        model,
-        nncf.Dataset(list(clips), lambda clip: clip.reshape(shape)),
-        target_device=nncf.TargetDevice.CPU,
-        subset_size=len(clips),
-    )
+    # It draws progress bars on stdout, which may carry events for another program.
+    with contextlib.redirect_stdout(io.StringIO()):
+        quantized = nncf.quantize(
+            model,
+            nncf.Dataset(list(clips), lambda clip: clip.reshape(shape)),
+            target_device=nncf.TargetDevice.CPU,
+            subset_size=len(clips),
+        )
     activations, biases = {}, {}
     for node in quantized.get_ordered_ops():
-        source = node.input_value(0).get_node() if node.get_input_size() else None
-        if node.get_type_name() == "FakeQuantize" and source.get_type_name() != "Constant":
-            low, high = (_value(node, n).item() for n in (1, 2))
-            activations[source.get_friendly_name()] = (low, high)
-        elif node.get_friendly_name().endswith(BIAS):
-            name = node.get_friendly_name().removesuffix(BIAS)
-            biases[name] = _value(node, 1).ravel().astype(np.float32)
+        name = node.get_friendly_name()
+        if name.endswith(BIAS):
+            biases[name.removesuffix(BIAS)] = _value(node, 1).ravel().astype(np.float32)
+        elif node.get_type_name() == "FakeQuantize":
+            source = node.input_value(0).get_node()
+            if source.get_type_name() != "Constant":
+                low, high = (_value(node, n).item() for n in (1, 2))
+                activations[source.get_friendly_name()] = (low, high)
     return Ranges(activations, biases)
 
 
 def encoded(ranges: Ranges) -> bytes:
     """Ranges as bytes, for the cache."""
     file = io.BytesIO()
-    arrays: dict[str, Any] = {
-        f"range:{name}": np.array(ends) for name, ends in ranges.activations.items()
-    }
-    np.savez(file, **arrays, **{f"bias:{name}": bias for name, bias in ranges.biases.items()})
+    arrays: dict[str, Any] = {f"bias:{name}": bias for name, bias in ranges.biases.items()}
+    arrays |= {f"range:{name}": np.array(ends) for name, ends in ranges.activations.items()}
+    np.savez(file, **arrays)
     return file.getvalue()
 
 
@@ -99,6 +104,9 @@ def _value(node: Any, n: int) -> Any:
 
 
 def _rendered(manifest: Manifest, side: int, seed: int) -> Clips:
+    # Brings OpenCV, which a worker that classifies does not need.
+    from streamer.scenes import scene, scene_names
+
     clips = []
     for n, name in enumerate(scene_names()):
         place = scene(name, seed + n, side, side)

@@ -105,9 +105,7 @@ class Network:
     def _layers(self) -> Layers:
         facts = self._bundle.manifest
         # Blocks as pairs: their collapsed kernels multiply more and gain nothing (DECISIONS).
-        network = fuse(
-            self._bundle.weights, facts.temporal_padding, pixel_scale=facts.pixel_scale
-        )
+        network = fuse(self._bundle.weights, facts.temporal_padding, pixel_scale=facts.pixel_scale)
         layers = Layers(network)
         return layers if self.precision != "int8" else Layers(network, self._ranges(layers))
 
