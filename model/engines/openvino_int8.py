@@ -22,6 +22,8 @@ from model.engines.openvino_graph import BIAS, Layers, Ranges, frames_shape, ful
 
 SIDE_PX = 128
 """Calibration runs on pictures of this size at most: ranges are those of values, not of places."""
+_SCENE_PX = 64
+"""Smallest scene there is; of smaller pictures the middle is taken."""
 _HELD_OUT_SEED = 100
 
 
@@ -107,10 +109,12 @@ def _rendered(manifest: Manifest, side: int, seed: int) -> Clips:
     # Brings OpenCV, which a worker that classifies does not need.
     from streamer.scenes import scene, scene_names
 
+    drawn = max(side, _SCENE_PX)
+    middle = slice((drawn - side) // 2, (drawn + side) // 2)
     clips = []
     for n, name in enumerate(scene_names()):
-        place = scene(name, seed + n, side, side)
+        place = scene(name, seed + n, drawn, drawn)
         # A visitor is on its way two seconds after the beginning.
         times = (2.0 + n + i / manifest.analysis_fps for i in range(manifest.frames))
-        clips.append(np.stack([place.render(t_s) for t_s in times]))
+        clips.append(np.stack([place.render(t_s)[middle, middle] for t_s in times]))
     return np.stack(clips)

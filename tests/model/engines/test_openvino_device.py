@@ -11,8 +11,9 @@ import pytest
 from model.cache import Cache
 from model.errors import EngineFailedError
 
-ov = pytest.importorskip("openvino", reason="the extra openvino is not installed")
+pytest.importorskip("openvino", reason="the extra openvino is not installed")
 
+import openvino as ov
 from openvino import opset13 as op
 
 from model.engines.openvino_device import Device, translated
@@ -103,6 +104,8 @@ def test_results_belong_to_the_caller() -> None:
 
 def test_errors_are_ours() -> None:
     """Named by what was going on."""
-    with pytest.raises(EngineFailedError, match="OpenVINO failed at compiling x: broken"):
-        with translated("compiling x"):
-            raise RuntimeError("broken")
+    with (
+        pytest.raises(EngineFailedError, match="OpenVINO failed at compiling x: broken"),
+        translated("compiling x"),
+    ):
+        raise RuntimeError("broken")
