@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-EngineName = Literal["tensorflow"]
+EngineName = Literal["tensorflow", "openvino"]
 
 
 class ModelConfig(BaseModel):
@@ -22,9 +22,10 @@ class ModelConfig(BaseModel):
     bundle: str = "untrained"
     """Name of a built-in bundle, or path of a bundle folder."""
     engine: EngineName = "tensorflow"
-    """Runtime of the network."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto measures at warm-up and keeps the fastest precision that agrees with the network."""
+    """Runtime of the network; openvino needs the extra of that name."""
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
+    """auto measures at warm-up and keeps the fastest precision that agrees with the network; int8
+    (openvino alone) is faster and only close to it, so it is never chosen by itself."""
     threads: int | None = Field(None, ge=1, le=256)
     """Threads of the engine; all cores where absent."""
     cache: bool = True

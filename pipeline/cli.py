@@ -124,9 +124,12 @@ def _print_version(ctx: click.Context) -> None:
 @click.option("--fps", type=float, help="Frames per second the model sees.")
 @click.option("--hop", type=int, help="Frames between two windows.")
 @click.option(
+    "--engine", type=click.Choice(["tensorflow", "openvino"]), help="Runtime of the network."
+)
+@click.option(
     "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16"]),
-    help="Precision of the engine.",
+    type=click.Choice(["auto", "float32", "bfloat16", "int8"]),
+    help="Precision of the engine; int8 with openvino alone, and only close to the network.",
 )
 def run(
     sources: tuple[str, ...],

@@ -37,6 +37,7 @@ class RunOptions:
         gate: analysis.gate.
         fps: analysis.fps.
         hop: analysis.hop.
+        engine: model.engine.
         precision: model.precision.
         host: http.host.
         port: http.port.
@@ -47,6 +48,7 @@ class RunOptions:
     gate: str | None = None
     fps: float | None = None
     hop: int | None = None
+    engine: str | None = None
     precision: str | None = None
     host: str | None = None
     port: int | None = None
@@ -56,6 +58,7 @@ _SECTIONS = {
     "gate": "analysis",
     "fps": "analysis",
     "hop": "analysis",
+    "engine": "model",
     "precision": "model",
     "host": "http",
     "port": "http",

@@ -52,7 +52,12 @@ print(json.dumps(found))
 _OPENVINO = """
 import json
 import openvino
-print(json.dumps({"version": openvino.__version__, "devices": openvino.Core().available_devices}))
+core = openvino.Core()
+print(json.dumps({
+    "version": openvino.__version__.partition("-")[0],
+    "devices": core.available_devices,
+    "capabilities": core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+}))
 """
 _VIDEO = """
 import json
@@ -183,7 +188,7 @@ def check_tensorflow() -> Iterable[Check]:
 def check_openvino() -> Iterable[Check]:
     """The optional engine."""
     if package_version("openvino") is None:
-        hint = "not needed: no engine of this version uses it"
+        hint = "optional, faster on most CPUs: pip install 'bresnet-stream[openvino]'"
         yield Check("engine openvino", "warn", "not installed", hint)
         return
     found = try_in_child(_OPENVINO)
@@ -191,7 +196,14 @@ def check_openvino() -> Iterable[Check]:
         yield Check("engine openvino", "warn", found, "reinstall openvino")
     else:
         devices = ", ".join(map(str, found["devices"]))  # type: ignore[call-overload]
-        yield Check("engine openvino", "ok", f"{found['version']}, devices {devices}")
+        able = ", ".join(map(str, found["capabilities"]))  # type: ignore[call-overload]
+        value = f"{found['version']}, devices {devices}, CPU able of {able}"
+        yield Check("engine openvino", "ok", value)
+    if package_version("nncf") is None:
+        hint = "only needed for model.precision int8: pip install 'bresnet-stream[openvino]'"
+        yield Check("precision int8", "warn", "nncf is not installed", hint)
+    else:
+        yield Check("precision int8", "ok", f"nncf {package_version('nncf')}")
 
 
 def check_video() -> Iterable[Check]:

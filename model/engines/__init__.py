@@ -18,14 +18,20 @@ from model.classifier import Classifier
 from model.config import ModelConfig
 from model.errors import EngineUnavailableError
 
-_ENGINES = {"tensorflow": ("tensorflow", "model.engines.tensorflow", "TensorFlowClassifier")}
-"""Engine name -> distribution, module, class."""
+_ENGINES = {
+    "tensorflow": ("model.engines.tensorflow", "TensorFlowClassifier"),
+    "openvino": ("model.engines.openvino", "OpenVinoClassifier"),
+}
+"""Engine name, which is that of its distribution too -> module, class."""
 
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
 """Must stand before TensorFlow is imported: no start-up banner on stderr, and Keras on the same
 runtime."""
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = {
+    "tensorflow": ("float32", "bfloat16"),
+    "openvino": ("float32", "bfloat16", "int8"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class Engine:
     Attributes:
         name: as in the configuration.
         version: of the installed distribution, None where it is not installed.
-        precisions: that it can be asked for; `auto` chooses among them at warm-up.
+        precisions: that it can be asked for; `auto` chooses among those but int8 at warm-up.
     """
 
     name: str
@@ -45,10 +51,7 @@ class Engine:
 
 def engines() -> list[Engine]:
     """List all runtimes this project knows, installed or not."""
-    return [
-        Engine(name, _version(distribution), PRECISIONS)
-        for name, (distribution, _, _) in _ENGINES.items()
-    ]
+    return [Engine(name, _version(name), PRECISIONS[name]) for name in _ENGINES]
 
 
 def available_engines() -> list[str]:
@@ -69,14 +72,19 @@ def open_classifier(bundle: Bundle, config: ModelConfig) -> Classifier:
     """Create the classifier a configuration asks for.
 
     Raises:
-        EngineUnavailableError: the engine is unknown or not installed.
+        EngineUnavailableError: the engine is unknown or not installed, or lacks the precision.
     """
     if config.engine not in available_engines():
         known = ", ".join(available_engines()) or "none; install bresnet-stream anew"
         raise EngineUnavailableError(
             f"model.engine {config.engine!r} is not available here; engines that work: {known}"
         )
-    _, module, name = _ENGINES[config.engine]
+    if config.precision not in ("auto", *PRECISIONS[config.engine]):
+        raise EngineUnavailableError(
+            f"model.precision {config.precision!r} is not available with model.engine"
+            f" {config.engine!r}; it has auto, {', '.join(PRECISIONS[config.engine])}"
+        )
+    module, name = _ENGINES[config.engine]
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     classifier: Classifier = getattr(importlib.import_module(module), name)(bundle, config)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from model import spec
-from model.bresnet import BResNet162Plus1DD
 from model.bundle import Bundle, golden_clip
 from model.classifier import Clips, Embeddings, Scores
 
@@ -30,6 +29,9 @@ def probe_clips(bundle: Bundle) -> Clips:
 
 def reference_outputs(bundle: Bundle, clips: Clips) -> tuple[Scores, Embeddings]:
     """Run the unfused Keras network in float32 on any picture size; slow, for verification."""
+    # TensorFlow costs seconds, and a start that remembers its choice needs no judge.
+    from model.bresnet import BResNet162Plus1DD
+
     facts = bundle.manifest
     network = BResNet162Plus1DD(
         facts.units, facts.frames, temporal_padding=facts.temporal_padding, dtype="float32"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, fields, replace
 
 import msgspec
@@ -22,6 +22,7 @@ from model.bundle import Bundle
 from model.classifier import TOLERANCE, Clips, Embeddings, Scores, Stepper, WarmUp
 from model.config import ModelConfig
 from model.engines.graph import Graph
+from model.engines.measure import by_batch, step_cost
 from model.engines.memory import Memory, Remembered
 from model.engines.reference import probe_clips
 from model.engines.tensorflow_choice import (
@@ -33,7 +34,7 @@ from model.engines.tensorflow_choice import (
     graph_of,
     run,
 )
-from model.engines.tensorflow_stepper import make_stepper, step_cost, verified
+from model.engines.tensorflow_stepper import make_stepper, verified
 from model.errors import EngineFailedError
 
 WAY_FIELDS = [field.name for field in fields(Way)]
@@ -199,15 +200,6 @@ class TensorFlowClassifier:
             return {}
         self._steppers[hop] = stepper
         return costs
-
-
-def by_batch(max_batch: int, chunk: int, cost: Callable[[int], float]) -> dict[int, float]:
-    """Seconds by batch size: measured up to a chunk, the sum of the chunks beyond."""
-    sizes = sorted({2**n for n in range(max_batch.bit_length())} | {chunk, max_batch})
-    costs: dict[int, float] = {}
-    for n in sizes:
-        costs[n] = cost(n) if n <= chunk else -(-n // chunk) * costs[chunk]
-    return costs
 
 
 def _release_memory() -> None:

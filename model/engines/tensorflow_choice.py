@@ -8,20 +8,18 @@ was verified is what runs.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from statistics import median
 
 import numpy as np
 import tensorflow as tf
 
 from model import spec
-from model.bundle import Bundle, Manifest, golden_clip
+from model.bundle import Bundle, Manifest
 from model.classifier import TOLERANCE, Clips, Embeddings, Scores
 from model.engines.graph import Graph, build_graph, hold
+from model.engines.measure import MIN_GAIN, golden_clips, median_cost
 from model.engines.reference import disagreement, probe_clips, reference_outputs
 from model.errors import EngineFailedError
 from model.fuse import FusedNetwork, PairForm, fuse
@@ -31,9 +29,7 @@ FORMS: tuple[tuple[PairForm, PairForm], ...] = (
     ("collapsed", "collapsed"),
     ("pairs", "pairs"),
 )
-"""(stem, blocks) in the order of preference; a later one must be faster by `MIN_GAIN`, below that
-it is noise."""
-MIN_GAIN = 0.03
+"""(stem, blocks) in the order of preference; a later one must be clearly faster."""
 
 CHUNK_BYTES = 64 << 20
 """Activations the graph may hold at once; larger batches run in chunks. At 256 px one clip fills it
@@ -169,25 +165,6 @@ def clip_cost(graph: Graph, manifest: Manifest, n: int, give_up_s: float = float
     """
     clips = golden_clips(manifest, n)
     return median_cost(lambda: run(graph, clips, n), give_up_s)
-
-
-def golden_clips(manifest: Manifest, n: int) -> Clips:
-    """Different clips of the bundle's size."""
-    return np.stack([golden_clip(manifest.frames, manifest.size_px, seed) for seed in range(n)])
-
-
-def median_cost(work: Callable[[], object], give_up_s: float = float("inf")) -> float:
-    """Median seconds of three runs after a first one, unless that takes longer than give_up_s."""
-    first_s = _timed(work)
-    if first_s > give_up_s:
-        return first_s
-    return median(_timed(work) for _ in range(3))
-
-
-def _timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def chunk_size(manifest: Manifest, precision: str) -> int:

@@ -16,7 +16,7 @@ import pytest
 from model.bundle import UNTRAINED, Bundle, untrained_bundle
 from model.classifier import TOLERANCE, Classifier
 from model.config import ModelConfig
-from model.engines import available_engines, open_classifier
+from model.engines import PRECISIONS, available_engines, open_classifier
 from model.engines.reference import disagreement, reference_outputs
 from model.errors import EngineFailedError
 
@@ -36,18 +36,22 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
-def opened(
-    request: pytest.FixtureRequest, engine: str, bundle: Bundle
-) -> Iterator[tuple[Classifier, str]]:
+WAYS = [(engine, precision) for engine in available_engines() for precision in PRECISIONS[engine]]
+
+
+@pytest.fixture(scope="module", params=WAYS, ids=" ".join)
+def opened(request: pytest.FixtureRequest, bundle: Bundle) -> Iterator[tuple[Classifier, str]]:
     """A warm classifier and its precision."""
-    config = ModelConfig.model_validate({"engine": engine, "precision": request.param})
+    engine, precision = request.param
+    if precision == "int8":
+        pytest.importorskip("nncf", reason="the extra openvino is not installed")
+    config = ModelConfig(engine=engine, precision=precision)
     classifier = open_classifier(bundle, config)
     warm = classifier.warm_up(MAX_BATCH)
-    assert warm.precision == request.param
+    assert warm.precision == precision
     assert warm.engine.startswith(engine)
     assert {1, MAX_BATCH} <= set(warm.cost_s)
-    yield classifier, str(request.param)
+    yield classifier, precision
     classifier.close()
 
 

@@ -21,7 +21,6 @@ def test_nothing_needs_to_be_said() -> None:
     ("key", "value"),
     [
         ("engine", "abacus"),
-        ("engine", "openvino"),
         ("precision", "int4"),
         ("threads", 0),
         ("threads", "all"),

@@ -45,3 +45,14 @@ def test_native_bfloat16_is_a_cpu_flag(flags: str, expected: bool, tmp_path: Pat
     cpuinfo.write_text(f"processor : 0\nflags : {flags}\n", encoding="utf-8")
     assert has_native_bfloat16(cpuinfo) is expected
     assert has_native_bfloat16(tmp_path / "absent") is False
+
+
+def test_a_precision_the_engine_lacks_is_refused_in_one_sentence(small_bundle: Bundle) -> None:
+    """int8 is OpenVINO's alone."""
+    config = ModelConfig(precision="int8")
+    with pytest.raises(EngineUnavailableError) as refused:
+        open_classifier(small_bundle, config)
+    assert str(refused.value) == (
+        "model.precision 'int8' is not available with model.engine 'tensorflow';"
+        " it has auto, float32, bfloat16"
+    )

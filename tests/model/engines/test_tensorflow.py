@@ -15,7 +15,7 @@ from model.bundle import UNTRAINED, Bundle, untrained_bundle
 from model.config import ModelConfig
 from model.engines import tensorflow as engine
 from model.engines.memory import Memory
-from model.engines.tensorflow import TensorFlowClassifier, by_batch
+from model.engines.tensorflow import TensorFlowClassifier
 from model.errors import EngineFailedError
 
 
@@ -61,18 +61,6 @@ def test_a_batch_of_several_chunks_is_the_same_as_one(
     classifier.close()
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
-
-
-def test_costs_beyond_a_chunk_are_sums() -> None:
-    """A batch of four in chunks of two costs two chunks."""
-    measured: list[int] = []
-
-    def cost(n: int) -> float:
-        measured.append(n)
-        return 0.5 * n + 0.1
-
-    assert by_batch(5, 2, cost) == {1: 0.6, 2: 1.1, 4: 2.2, 5: 3.3000000000000003}
-    assert measured == [1, 2]
 
 
 @pytest.fixture(scope="module")

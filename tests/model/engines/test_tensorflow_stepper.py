@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from model.bundle import UNTRAINED, Bundle, untrained_bundle
+from model.engines.measure import step_cost
 from model.engines.tensorflow_choice import Way, graph_of
-from model.engines.tensorflow_stepper import make_stepper, step_cost, verified
+from model.engines.tensorflow_stepper import make_stepper, verified
 
 WAY = Way("float32", "collapsed", "pairs")
 

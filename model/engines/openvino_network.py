@@ -1,0 +1,124 @@
+"""A bundle in one precision on OpenVINO: its full windows, and the steppers of its hops.
+
+In: a bundle, a precision, a cache. Out: things that classify, for any picture size. Weights are
+fused, and int8 is calibrated, only when a graph is not in the cache. Invariant: full windows and
+steps are written from the same layers, so they compute the same.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from model.bundle import Bundle
+from model.classifier import Clips, Embeddings, Scores
+from model.engines.memory import Memory
+from model.engines.openvino_device import Device, Request
+from model.engines.openvino_graph import Head, Layers, Ranges, full_model
+from model.engines.openvino_incremental import PooledStepper
+from model.engines.openvino_int8 import calibrate, calibration_clips, decoded, encoded
+from model.errors import EngineUnavailableError
+from model.fuse import fuse
+from model.pooled import PooledPlan
+
+_RANGES = "int8-ranges"
+
+
+class FullWindow:
+    """Classifies whole windows, one at a time: a batch of four at 256 px takes four times as long.
+
+    Args:
+        request: of the full graph.
+        head: behind it.
+    """
+
+    def __init__(self, request: Request, head: Head) -> None:
+        self._request = request
+        self._head = head
+
+    def __call__(self, clips: Clips) -> tuple[Scores, Embeddings]:
+        """Classify uint8 (N, T, H, W, 3) of the shape the graph was made for."""
+        features = []
+        for clip in clips:
+            self._request.inputs[0][:] = clip.reshape(self._request.inputs[0].shape)
+            features.append(self._request.run()[0])
+        return self._head(np.concatenate(features))
+
+
+class Network:
+    """A bundle in one precision.
+
+    Args:
+        bundle: weights and facts.
+        precision: float32, bfloat16 or int8.
+        threads: of the engine; all cores where None.
+        memory: where graphs and ranges are kept, and under what.
+    """
+
+    def __init__(self, bundle: Bundle, precision: str, threads: int | None, memory: Memory) -> None:
+        self._bundle = bundle
+        self._memory = memory
+        self.precision = precision
+        # Not what was asked for: the same graph serves every hop and batch.
+        self._key = {name: memory.key[name] for name in ("weights", "form", "runtime", "processor")}
+        self._device = Device(precision, threads, memory.cache, self._key)
+        weights = bundle.weights
+        self._head = Head(
+            weights["head/kernel"], weights["head/bias"], bundle.score_kernel, bundle.score_bias
+        )
+
+    def full(self, side: int, *, is_kept: bool = True) -> FullWindow:
+        """Make the graph of full windows for pictures of this side, px.
+
+        Raises:
+            EngineFailedError: the runtime failed.
+            EngineUnavailableError: int8 is asked for and cannot be calibrated here.
+        """
+        frames = self._bundle.manifest.frames
+        request = self._device.request(
+            f"full {frames}x{side}x{side}",
+            lambda: full_model(self._layers, frames, (side, side), 1),
+            is_kept=is_kept,
+        )
+        return FullWindow(request, self._head)
+
+    def stepper(self, hop: int) -> PooledStepper | None:
+        """Make the stepper of a hop; None where the network's geometry has none.
+
+        Raises:
+            EngineFailedError: the runtime failed.
+        """
+        facts = self._bundle.manifest
+        try:
+            plan = PooledPlan(hop, facts.frames)
+        except ValueError:
+            return None
+        if facts.temporal_padding != "same":
+            return None
+        size = (facts.size_px, facts.size_px)
+        return PooledStepper(
+            plan, lambda: self._layers, self._head, size, self.precision, self._device.request
+        )
+
+    @cached_property
+    def _layers(self) -> Layers:
+        facts = self._bundle.manifest
+        # Blocks as pairs: their collapsed kernels multiply more and gain nothing (DECISIONS).
+        network = fuse(self._bundle.weights, facts.temporal_padding, pixel_scale=facts.pixel_scale)
+        layers = Layers(network)
+        return layers if self.precision != "int8" else Layers(network, self._ranges(layers))
+
+    def _ranges(self, layers: Layers) -> Ranges:
+        cache = self._memory.cache
+        content = cache.read(_RANGES, self._key)
+        if content is not None:
+            return decoded(content)
+        try:
+            ranges = calibrate(layers, calibration_clips(self._bundle.manifest))
+        except ImportError as err:
+            raise EngineUnavailableError(
+                f"model.precision 'int8' needs {err.name}; install bresnet-stream[openvino]"
+            ) from err
+        cache.write(_RANGES, self._key, encoded(ranges))
+        return ranges
