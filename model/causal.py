@@ -163,9 +163,7 @@ class CausalStepper:
         if len(pictures) != 1:
             raise ValueError(f"states must be of one picture size, got {sorted(pictures)}")
         _check(frames, (len(states), self._hop, *pictures.pop()))
-        return self._finished(
-            self._graphs.step(frames, [state.values for state in states]), frames
-        )
+        return self._finished(self._graphs.step(frames, [state.values for state in states]), frames)
 
     def _finished(
         self, outputs: tuple[Any, Any, Sequence[Sequence[Any]]], frames: Clips

@@ -1,13 +1,15 @@
-"""The causal network as TensorFlow graphs: one for a stream's first window, one for all later ones.
+"""The causal network as TensorFlow graphs: a stem a stream, blocks for all streams of a batch.
 
-In: plain arrays from `fuse`. Out: `TensorFlowCausalGraphs`. Invariant: shapes are fixed by the
-first call with a batch and picture size, and a stream never traces again.
+In: plain arrays from `fuse`, then frames and what streams kept. Out: `TensorFlowCausalGraphs`, one for
+all hops. The stem has most of the activations and few weights: each stream runs it alone, and its
+slices are never joined or cut. Behind the pool weights count: there the streams run together. Both
+parts are traced for a first window and for a step. Invariant: a graph serves every batch size, so a
+stream that joins a batch never traces again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,95 +19,187 @@ import tensorflow as tf
 from model import spec
 from model.causal import POSITIONS, kept_slices
 from model.classifier import Clips
-from model.engines.graph import _padded, _weights
+from model.engines.graph import _weights
+from model.errors import EngineFailedError
 from model.fuse import FusedBlock, FusedConv, FusedNetwork
 
-Values = dict[str, Any]
+Array = npt.NDArray[np.float32]
+Past = Iterator[Any] | None
+"""Values of a step, taken in the order of `kept_slices`; None at the start of a stream."""
 
 
 class TensorFlowCausalGraphs:
-    def __init__(self, network, score_kernel, score_bias, precision, frames, per=None):
+    """`model.causal.Graphs` on TensorFlow.
+
+    Args:
+        network: from `fuse`, causal, with a collapsed stem.
+        score_kernel: float32 (E, K).
+        score_bias: float32 (K,).
+        precision: of convolutions and of the slices kept; pooling to the embedding and everything
+            after is float32.
+        frames: of a window.
+
+    Raises:
+        ValueError: the network is not causal, or its stem is not collapsed.
+    """
+
+    def __init__(
+        self,
+        network: FusedNetwork,
+        score_kernel: Array,
+        score_bias: Array,
+        precision: str,
+        frames: int = spec.FRAMES,
+    ) -> None:
+        kernels = [len(conv.kernels) for conv in network.stem]
+        if network.temporal_padding != "causal" or max(kernels) > 1:
+            raise ValueError(
+                "needs temporal_padding 'causal' and one kernel a stem convolution, got"
+                f" {network.temporal_padding!r} and {kernels}"
+            )
         self._network = network
         self._precision = precision
         self._kept = kept_slices(frames)
-        self._head = [_weights(a) for a in (network.head_kernel, network.head_bias, score_kernel, score_bias)]
-        self._graphs = {}
+        head = (network.head_kernel, network.head_bias, score_kernel, score_bias)
+        self._head = [_weights(array) for array in head]
+        self._graphs: dict[tuple[Any, ...], Any] = {}
 
-    def first(self, clips):
-        return self._call(clips, [])
+    @property
+    def n_graphs(self) -> int:
+        """Graphs traced so far: for each picture size two of a first window, two of a step."""
+        return len(self._graphs)
 
-    def step(self, frames, streams):
+    def first(self, clips: Clips) -> tuple[Any, Any, Sequence[Sequence[Any]]]:
+        """Run the first window of N streams; see `Graphs.first`."""
+        return self._call(clips, [()] * len(clips))
+
+    def step(
+        self, frames: Clips, streams: Sequence[Sequence[Any]]
+    ) -> tuple[Any, Any, Sequence[Sequence[Any]]]:
+        """Run what follows; see `Graphs.step`."""
         return self._call(frames, streams)
 
-    def n_bytes(self, value):
+    def n_bytes(self, value: Any) -> int:
+        """Tell the memory a tensor takes; see `Graphs.n_bytes`."""
         return int(value.shape.num_elements() * value.dtype.size)
 
-    def _call(self, frames, streams):
-        key = (bool(streams), *frames.shape)
-        flat = [v for own in streams for v in own]
-        tensors = (tf.constant(frames), *flat)
+    def _call(
+        self, frames: Clips, streams: Sequence[Sequence[Any]]
+    ) -> tuple[Any, Any, Sequence[Sequence[Any]]]:
+        n_stem = len(self._network.stem)
+        try:
+            stems = [
+                self._run(self._stem, tf.constant(own[None]), past[:n_stem])
+                for own, past in zip(frames, streams, strict=True)
+            ]
+            past = [_joined(values) for values in zip(*(s[n_stem:] for s in streams), strict=True)]
+            pooled = _joined([outputs for outputs, *_ in stems])
+            scores, embeddings, *kept = self._run(self._blocks, pooled, past)
+            parts = list(zip(*(_parted(value, len(frames)) for value in kept), strict=True))
+        except tf.errors.OpError as err:
+            raise EngineFailedError(
+                f"TensorFlow failed on {len(frames)} causal steps: {err.message}"
+            ) from err
+        states = [(*stem[1:], *part) for stem, part in zip(stems, parts, strict=True)]
+        return scores, embeddings, states
+
+    def _run(self, part: Any, inputs: Any, past: Sequence[Any]) -> Any:
+        """Run a part of the network, traced at the first call with these shapes."""
+        key = (part.__name__, bool(past), *inputs.shape[1:])
         if key not in self._graphs:
-            def run(frames, *flat):
-                k = len(self._kept)
-                streams = [flat[i:i + k] for i in range(0, len(flat), k)]
-                past = {}
-                if streams:
-                    past = {n: tf.concat(v, 0) if len(v) > 1 else v[0] for n, v in zip(self._kept, zip(*streams))}
-                kept = {}
-                s, e = self._run(frames, past, kept)
-                vals = [tf.split(kept[n], frames.shape[0]) for n in self._kept]
-                return s, e, list(zip(*vals))
-            specs = [tf.TensorSpec(t.shape, t.dtype) for t in tensors]
+
+            def run(inputs: Any, *past: Any) -> Any:
+                return part(inputs, iter(past) if past else None)
+
+            n = 1 if part == self._stem else None
+            specs = [tf.TensorSpec((n, *t.shape[1:]), t.dtype) for t in (inputs, *past)]
             self._graphs[key] = tf.function(run, autograph=False).get_concrete_function(*specs)
-        return self._graphs[key](*tensors)
+        return self._graphs[key](inputs, *past)
 
-    def _run(self, frames, past, kept):
-        out = tf.cast(frames, self._precision)
+    def _stem(self, frames: Any, past: Past) -> list[Any]:
+        """Bytes (1, T, H, W, 3) to what the blocks read, and the slices to keep."""
+        outputs, kept = frames, []
         for conv in self._network.stem:
-            out = self._over_time(out, conv, past, kept)
-        out = tf.nn.max_pool3d(out, spec.POOL, spec.POOL, "SAME")
+            outputs, own = self._over_time(outputs, conv, past)
+            kept.append(own)
+        return [tf.nn.max_pool3d(outputs, spec.POOL, spec.POOL, "SAME"), *kept]
+
+    def _blocks(self, pooled: Any, past: Past) -> list[Any]:
+        """What the pool gave to scores and embeddings, and the slices to keep."""
+        outputs, kept = pooled, []
         for block in self._network.blocks:
-            feature = self._over_time(_convolve(out, block.bottleneck), block.feature, past, kept)
-            now = tf.nn.avg_pool3d(out, (1, 2, 2), (1, *block.strides, 1), "SAME")
-            name = f"{block.name}/average"
-            old = past[name] if past else now[:, :1]
-            kept[name] = now[:, -1:]
-            average = (now + tf.concat([old, now[:, :-1]], 1)) / 2
-            out = _convolve(tf.concat([feature, average], -1), block.merge)
-        pooled = tf.reduce_mean(tf.cast(out, tf.float32), (2, 3))
-        if past:
-            pooled = tf.concat([past[POSITIONS], pooled], 1)
-        pooled = kept[POSITIONS] = pooled[:, -self._kept[POSITIONS]:]
-        e = tf.matmul(tf.reduce_mean(pooled, 1), self._head[0]) + self._head[1]
-        return tf.sigmoid(tf.matmul(e, self._head[2]) + self._head[3]), e
+            outputs, own = self._block(outputs, block, past)
+            kept += own
+        positions = tf.reduce_mean(tf.cast(outputs, tf.float32), (2, 3))
+        if past is not None:
+            positions = tf.concat([next(past), positions], 1)
+        positions = positions[:, -self._kept[POSITIONS] :]
+        # A mean over what is kept, anew each time: a running sum would drift.
+        embeddings = tf.matmul(tf.reduce_mean(positions, 1), self._head[0]) + self._head[1]
+        scores = tf.sigmoid(tf.matmul(embeddings, self._head[2]) + self._head[3])
+        return [scores, embeddings, *kept, positions]
 
-    def _over_time(self, x, conv, past, kept):
-        n = self._kept[conv.name]
-        def stacked(x):
-            if past:
-                x = tf.concat([past[conv.name], x], 1)
-            else:
-                x = tf.pad(x, [(0, 0), (n, 0), (0, 0), (0, 0), (0, 0)])
-            kept[conv.name] = x[:, -n:]
-            return x
-        return _convolve(x, conv, stacked)
+    def _block(self, inputs: Any, block: FusedBlock, past: Past) -> tuple[Any, list[Any]]:
+        narrow = self._convolve(inputs, block.bottleneck, past)
+        feature, kept = self._over_time(narrow, block.feature, past)
+        now = tf.nn.avg_pool3d(inputs, (1, 2, 2), (1, *block.strides, 1), "SAME")
+        # The first slice of a stream has none before it and stands in for it.
+        before = [now[:, :1] if past is None else next(past)]
+        if now.shape[1] > 1:
+            before = [tf.concat([*before, now[:, :-1]], 1)]
+        joined = tf.concat([feature, (now + before[0]) / 2], -1)
+        return self._convolve(joined, block.merge, past), [kept, _last(now, 1)]
 
+    def _convolve(self, inputs: Any, conv: FusedConv, past: Past) -> Any:
+        """A 1x1x1 convolution, which has no past of its own."""
+        outputs = self._product(inputs, conv.kernels[0], conv.strides, past)
+        return tf.nn.relu(tf.nn.bias_add(outputs, _weights(conv.bias, outputs.dtype)))
 
-def _convolve(x, conv, stacked=None):
-    t, h, w = conv.strides
-    halves = [(1, h, w), (t, 1, 1)] if len(conv.kernels) == 2 else [conv.strides]
-    for kernel, strides in zip(conv.kernels, halves, strict=True):
-        if kernel.shape[0] > 1:
-            x = stacked(x)
-            sides = [(0, 0), (0, 0)]
-            for a in (1, 2):
-                l, k, s = x.shape[a + 1], kernel.shape[a], strides[a]
-                tot = max((-(-l // s) - 1) * s + k - l, 0)
-                sides.append((tot // 2, tot - tot // 2))
-            if any(map(any, sides)):
-                x = tf.pad(x, [*sides, (0, 0)])
-            pad = "VALID"
+    def _over_time(self, inputs: Any, conv: FusedConv, past: Past) -> tuple[Any, Any]:
+        """A 3x3x3 convolution that begins where the step before ended, and what it keeps."""
+        n, new = self._kept[conv.name], inputs
+        strides = conv.strides
+        for kernel in conv.kernels[:-1]:
+            new = self._product(new, kernel, (1, *strides[1:]), past)
+            strides = (strides[0], 1, 1)
+        if past is None:
+            every = tf.pad(new, [(0, 0), (n, 0), (0, 0), (0, 0), (0, 0)])
         else:
-            pad = "SAME"
-        x = tf.nn.conv3d(x, _weights(kernel, x.dtype), (1, *strides, 1), pad)
-    return tf.nn.relu(tf.nn.bias_add(x, _weights(conv.bias, x.dtype)))
+            every = tf.concat([next(past), new], 1)
+        kept = _last(new if new.shape[1] >= n else every, n)
+        pixels = tf.cast(every, self._precision)
+        outputs = self._product(
+            _padded(pixels, conv.kernels[-1], strides), conv.kernels[-1], strides, past, "VALID"
+        )
+        return tf.nn.relu(tf.nn.bias_add(outputs, _weights(conv.bias, outputs.dtype))), kept
+
+    def _product(
+        self, inputs: Any, kernel: Array, strides: spec.Triple, past: Past, padding: str = "SAME"
+    ) -> Any:
+        # Constants of the graph: oneDNN lays them out once, which takes 3.7 ms of 14 otherwise.
+        # A first window is too rare for the copies that costs.
+        is_rare = past is None
+        weights = (_weights if is_rare else tf.constant)(kernel, inputs.dtype)
+        return tf.nn.conv3d(inputs, weights, (1, *strides, 1), padding)
+
+
+def _padded(inputs: Any, kernel: Array, strides: spec.Triple) -> Any:
+    """Pad height and width as SAME would; constants, so that oneDNN pads inside its convolution."""
+    sides = []
+    for length, k, s in zip(inputs.shape[2:4], kernel.shape[1:3], strides[1:], strict=True):
+        total = max((-(-length // s) - 1) * s + k - length, 0)
+        sides.append((total // 2, total - total // 2))
+    return tf.pad(inputs, [(0, 0), (0, 0), *sides, (0, 0)]) if any(map(any, sides)) else inputs
+
+
+def _last(values: Any, n: int) -> Any:
+    """The last n slices in time, without a copy where that is all of them."""
+    return values if values.shape[1] == n else values[:, -n:]
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    return values[0] if len(values) == 1 else tf.concat(values, 0)
+
+
+def _parted(value: Any, n: int) -> Sequence[Any]:
+    return [value] if n == 1 else tf.split(value, n)
