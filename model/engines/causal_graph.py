@@ -1,10 +1,10 @@
 """The causal network as TensorFlow graphs: a stem a stream, blocks for all streams of a batch.
 
-In: plain arrays from `fuse`, then frames and what streams kept. Out: `TensorFlowCausalGraphs`, one for
-all hops. The stem has most of the activations and few weights: each stream runs it alone, and its
-slices are never joined or cut. Behind the pool weights count: there the streams run together. Both
-parts are traced for a first window and for a step. Invariant: a graph serves every batch size, so a
-stream that joins a batch never traces again.
+In: plain arrays from `fuse`, then frames and what streams kept. Out: `TensorFlowCausalGraphs`, one
+for all hops. The stem has most of the activations and few weights: each stream runs it alone, and
+its slices are never joined or cut. Behind the pool weights count: there the streams run together.
+Both parts are traced for a first window and for a step. Invariant: a graph serves every batch size,
+so a stream that joins a batch never traces again.
 """
 
 from __future__ import annotations

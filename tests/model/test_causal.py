@@ -144,7 +144,7 @@ def test_a_frame_counts_from_its_step_on(hop: int) -> None:
         not np.array_equal(a, b)
         for a, b in zip(outputs(hop, 32, clip), outputs(hop, 32, other), strict=True)
     ]
-    assert changed == [33 < 32 + n * hop and n * hop - 8 * 4 - 9 <= 33 for n in range(25)]
+    assert changed == [32 + n * hop > 33 and n * hop - 8 * 4 - 9 <= 33 for n in range(25)]
 
 
 def test_streams_join_and_part_as_they_come() -> None:
