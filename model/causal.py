@@ -10,7 +10,7 @@ steps, so nothing drifts and an old state stays valid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,20 +49,20 @@ def kept_slices(frames: int = spec.FRAMES) -> dict[str, int]:
 class Graphs(Protocol):
     """The causal network on one runtime; tensors are the runtime's own and stay on its side."""
 
-    def first(self, clips: Clips) -> tuple[Any, Any, Sequence[Sequence[Any]]]:
-        """Run the first window of N streams.
+    def first(self, clip: Clips) -> tuple[Scores, Embeddings, Sequence[Any]]:
+        """Run the first window of one stream.
 
         Args:
-            clips: uint8 (N, T, H, W, 3).
+            clip: uint8 (1, T, H, W, 3).
 
         Returns:
-            scores (N, K), embeddings (N, E), and for each stream the values of `kept_slices`.
+            scores (1, K), embeddings (1, E), and the values of `kept_slices`.
         """
         ...
 
     def step(
         self, frames: Clips, streams: Sequence[Sequence[Any]]
-    ) -> tuple[Any, Any, Sequence[Sequence[Any]]]:
+    ) -> tuple[Scores, Embeddings, Sequence[Sequence[Any]]]:
         """Run what follows.
 
         Args:
@@ -70,7 +70,8 @@ class Graphs(Protocol):
             streams: for each stream the values of the step before; not modified.
 
         Returns:
-            scores (N, K), embeddings (N, E), and for each stream its new values.
+            scores (N, K), embeddings (N, E), and for each stream its new values; none of them
+            keeps the memory of another stream's.
         """
         ...
 
@@ -100,13 +101,16 @@ class CausalStepper:
     Args:
         hop: frames of a step, a multiple of 4, at most `frames`.
         frames: of the first window, a multiple of 4; the head averages over that many.
-        graphs: the network on a runtime.
+        graphs: the network on a runtime; the same may serve steppers of several hops.
+        size: (height, width) of all pictures, px; any where absent.
 
     Raises:
         ValueError: hop or frames do not fit the network's stride of 4 frames.
     """
 
-    def __init__(self, hop: int, frames: int, graphs: Graphs) -> None:
+    def __init__(
+        self, hop: int, frames: int, graphs: Graphs, size: tuple[int, int] | None = None
+    ) -> None:
         stride = FRAMES_A_POSITION
         if frames % stride or frames < stride:
             raise ValueError(f"frames must be a multiple of {stride}, got {frames}")
@@ -117,6 +121,7 @@ class CausalStepper:
         self._hop = hop
         self._frames = frames
         self._graphs = graphs
+        self._size = size
 
     @property
     def hop(self) -> int:
@@ -140,8 +145,12 @@ class CausalStepper:
         Raises:
             ValueError: shape or dtype differs.
         """
-        _check(clips, (len(clips), self._frames, *clips.shape[2:4], spec.CHANNELS))
-        return self._finished(self._graphs.first(clips), clips)
+        size = self._size or clips.shape[2:4]
+        _check(clips, (len(clips), self._frames, *size, spec.CHANNELS))
+        # One by one: first windows are rare, and eight times as large as steps of 4 frames.
+        parts = [self._graphs.first(clip[None]) for clip in clips]
+        scores, embeddings, values = zip(*parts, strict=True)
+        return np.concatenate(scores), np.concatenate(embeddings), self._states(values, clips)
 
     def step(
         self, frames: Clips, states: Sequence[CausalState]
@@ -163,17 +172,14 @@ class CausalStepper:
         if len(pictures) != 1:
             raise ValueError(f"states must be of one picture size, got {sorted(pictures)}")
         _check(frames, (len(states), self._hop, *pictures.pop()))
-        return self._finished(self._graphs.step(frames, [state.values for state in states]), frames)
+        scores, embeddings, values = self._graphs.step(frames, [state.values for state in states])
+        return scores, embeddings, self._states(values, frames)
 
-    def _finished(
-        self, outputs: tuple[Any, Any, Sequence[Sequence[Any]]], frames: Clips
-    ) -> tuple[Scores, Embeddings, list[CausalState]]:
-        scores, embeddings, streams = outputs
-        states = [
-            CausalState(tuple(own), frames.shape[2:], sum(map(self._graphs.n_bytes, own)))
-            for own in streams
+    def _states(self, streams: Iterable[Sequence[Any]], frames: Clips) -> list[CausalState]:
+        return [
+            CausalState(tuple(values), frames.shape[2:], sum(map(self._graphs.n_bytes, values)))
+            for values in streams
         ]
-        return np.asarray(scores), np.asarray(embeddings), states
 
 
 def _check(clips: Clips, shape: tuple[int, ...]) -> None:

@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from model import spec
 from model.causal import POSITIONS, kept_slices
-from model.classifier import Clips
-from model.engines.graph import _weights
+from model.classifier import Clips, Embeddings, Scores
+from model.engines.graph import weights
 from model.errors import EngineFailedError
 from model.fuse import FusedBlock, FusedConv, FusedNetwork
 
@@ -61,7 +61,7 @@ class TensorFlowCausalGraphs:
         self._precision = precision
         self._kept = kept_slices(frames)
         head = (network.head_kernel, network.head_bias, score_kernel, score_bias)
-        self._head = [_weights(array) for array in head]
+        self._head = [weights(array) for array in head]
         self._graphs: dict[tuple[Any, ...], Any] = {}
 
     @property
@@ -69,13 +69,14 @@ class TensorFlowCausalGraphs:
         """Graphs traced so far: for each picture size two of a first window, two of a step."""
         return len(self._graphs)
 
-    def first(self, clips: Clips) -> tuple[Any, Any, Sequence[Sequence[Any]]]:
-        """Run the first window of N streams; see `Graphs.first`."""
-        return self._call(clips, [()] * len(clips))
+    def first(self, clip: Clips) -> tuple[Scores, Embeddings, Sequence[Any]]:
+        """Run the first window of a stream; see `Graphs.first`."""
+        scores, embeddings, [values] = self._call(clip, [()])
+        return scores, embeddings, values
 
     def step(
         self, frames: Clips, streams: Sequence[Sequence[Any]]
-    ) -> tuple[Any, Any, Sequence[Sequence[Any]]]:
+    ) -> tuple[Scores, Embeddings, Sequence[Sequence[Any]]]:
         """Run what follows; see `Graphs.step`."""
         return self._call(frames, streams)
 
@@ -85,7 +86,7 @@ class TensorFlowCausalGraphs:
 
     def _call(
         self, frames: Clips, streams: Sequence[Sequence[Any]]
-    ) -> tuple[Any, Any, Sequence[Sequence[Any]]]:
+    ) -> tuple[Scores, Embeddings, Sequence[Sequence[Any]]]:
         n_stem = len(self._network.stem)
         try:
             stems = [
@@ -101,7 +102,7 @@ class TensorFlowCausalGraphs:
                 f"TensorFlow failed on {len(frames)} causal steps: {err.message}"
             ) from err
         states = [(*stem[1:], *part) for stem, part in zip(stems, parts, strict=True)]
-        return scores, embeddings, states
+        return scores.numpy(), embeddings.numpy(), states
 
     def _run(self, part: Any, inputs: Any, past: Sequence[Any]) -> Any:
         """Run a part of the network, traced at the first call with these shapes."""
@@ -153,7 +154,7 @@ class TensorFlowCausalGraphs:
     def _convolve(self, inputs: Any, conv: FusedConv, past: Past) -> Any:
         """A 1x1x1 convolution, which has no past of its own."""
         outputs = self._product(inputs, conv.kernels[0], conv.strides, past)
-        return tf.nn.relu(tf.nn.bias_add(outputs, _weights(conv.bias, outputs.dtype)))
+        return tf.nn.relu(tf.nn.bias_add(outputs, weights(conv.bias, outputs.dtype)))
 
     def _over_time(self, inputs: Any, conv: FusedConv, past: Past) -> tuple[Any, Any]:
         """A 3x3x3 convolution that begins where the step before ended, and what it keeps."""
@@ -171,16 +172,15 @@ class TensorFlowCausalGraphs:
         outputs = self._product(
             _padded(pixels, conv.kernels[-1], strides), conv.kernels[-1], strides, past, "VALID"
         )
-        return tf.nn.relu(tf.nn.bias_add(outputs, _weights(conv.bias, outputs.dtype))), kept
+        return tf.nn.relu(tf.nn.bias_add(outputs, weights(conv.bias, outputs.dtype))), kept
 
     def _product(
         self, inputs: Any, kernel: Array, strides: spec.Triple, past: Past, padding: str = "SAME"
     ) -> Any:
         # Constants of the graph: oneDNN lays them out once, which takes 3.7 ms of 14 otherwise.
         # A first window is too rare for the copies that costs.
-        is_rare = past is None
-        weights = (_weights if is_rare else tf.constant)(kernel, inputs.dtype)
-        return tf.nn.conv3d(inputs, weights, (1, *strides, 1), padding)
+        held = weights if past is None else tf.constant
+        return tf.nn.conv3d(inputs, held(kernel, inputs.dtype), (1, *strides, 1), padding)
 
 
 def _padded(inputs: Any, kernel: Array, strides: spec.Triple) -> Any:
@@ -202,4 +202,5 @@ def _joined(values: Sequence[Any]) -> Any:
 
 
 def _parted(value: Any, n: int) -> Sequence[Any]:
-    return [value] if n == 1 else tf.split(value, n)
+    """One tensor a stream; copied, as the parts of a split would share the memory of all."""
+    return [value] if n == 1 else [tf.raw_ops.DeepCopy(x=part) for part in tf.split(value, n)]

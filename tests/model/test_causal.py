@@ -53,10 +53,11 @@ class NumberGraphs:
 
     def __init__(self, frames: int) -> None:
         self.kept = kept_slices(frames)
-        self.frames: list[int] = []
+        self.frames: list[tuple[int, int]] = []
 
-    def first(self, clips: Any) -> Any:
-        return self._run(clips, None)
+    def first(self, clip: Any) -> Any:
+        scores, embeddings, [values] = self._run(clip, None)
+        return scores, embeddings, values
 
     def step(self, frames: Any, streams: Sequence[Any]) -> Any:
         return self._run(frames, iter([np.concatenate(v) for v in zip(*streams, strict=True)]))
@@ -65,7 +66,7 @@ class NumberGraphs:
         return int(value.nbytes)
 
     def _run(self, clips: Any, past: Iterator[Any] | None) -> Any:
-        self.frames.append(clips.shape[1])
+        self.frames.append(clips.shape[:2])
         kept: list[Any] = []
 
         def longer(name: str, values: Any, at_start: Any) -> Any:
@@ -184,7 +185,16 @@ def test_a_step_hands_over_the_new_frames_alone() -> None:
     *_, states = causal.init(clip[:, :32])
     for at in (32, 40):
         *_, states = causal.step(clip[:, at : at + 8], states)
-    assert graphs.frames == [32, 8, 8]
+    assert graphs.frames == [(1, 32), (1, 8), (1, 8)]
+
+
+def test_first_windows_are_run_one_by_one() -> None:
+    """They are large and rare; steps run together."""
+    graphs = NumberGraphs(32)
+    causal, clip = CausalStepper(8, 32, graphs), video(3, 40)
+    *_, states = causal.init(clip[:, :32])
+    causal.step(clip[:, 32:], states)
+    assert graphs.frames == [(1, 32)] * 3 + [(3, 8)]
 
 
 def test_a_value_that_is_lost_is_noticed() -> None:
@@ -247,10 +257,13 @@ def test_states_of_different_pictures_do_not_mix() -> None:
 
 
 def test_a_first_window_of_another_form_is_refused() -> None:
-    """31 frames, none at all, four channels."""
+    """31 frames, none at all, four channels, another picture size than the stepper's."""
     for clips in (video(1, 31), video(0, 32), np.zeros((1, 32, 1, 1, 4), np.uint8)):
         with pytest.raises(ValueError, match=r"frames must be uint8 \(\d, 32, 1, 1, 3\)"):
             stepper(4).init(clips)
+    other = CausalStepper(4, 32, NumberGraphs(32), size=(2, 1))
+    with pytest.raises(ValueError, match=r"frames must be uint8 \(1, 32, 2, 1, 3\), got"):
+        other.init(video(1, 32))
 
 
 @pytest.mark.parametrize(("hop", "frames"), [(0, 32), (6, 32), (36, 32), (4, 30), (4, 0)])

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from model.bundle import UNTRAINED, Bundle, untrained_bundle
 from model.causal import CausalStepper
+from model.classifier import TOLERANCE
 from model.engines.causal_graph import TensorFlowCausalGraphs
 from model.engines.graph import build_graph
-from model.engines.reference import TOLERANCE
 from model.errors import EngineFailedError
 from model.fuse import PairForm, fuse
 
@@ -104,7 +104,7 @@ def test_the_first_window_is_the_network_as_it_stands(
 ) -> None:
     """`init` equals the Keras model called on the same frames, and the full fused graph."""
     clip = video(2, 32, 32, 32)
-    scores, embeddings, _ = graphs.first(clip)
+    scores, embeddings, _ = CausalStepper(4, 32, graphs).init(clip)
     keras = np.array(network_of(bundle)(clip.astype(np.float32) / 255, training=False))
     np.testing.assert_allclose(embeddings, keras, atol=1e-5 * np.abs(keras).max())
     head = (bundle.score_kernel, bundle.score_bias, "float32")
@@ -144,9 +144,9 @@ def test_neither_a_batch_nor_a_stream_traces_again(bundle: Bundle) -> None:
     *_, states = stepper.init(clip[:, :32])
     stepper.init(clip[:1, :32])
     assert graphs.n_graphs == 2
-    for at, n in ((32, 3), (36, 1), (40, 2), (44, 1)):
-        *_, states = stepper.step(clip[:n, at : at + 4], states[:n])
-        states = (states * 3)[:3]
+    for at, n in ((32, 3), (36, 1), (40, 2)):
+        *_, after = stepper.step(clip[:n, at : at + 4], states[:n])
+        states = after + states[n:]
     assert graphs.n_graphs == 4
 
 
@@ -164,12 +164,22 @@ def test_a_step_can_be_repeated(precision: str, bundle: Bundle) -> None:
     assert np.abs(one[1][0] - both[1][1]).max() <= tolerance
 
 
+def test_a_stream_that_stands_still_holds_no_other(bundle: Bundle) -> None:
+    """The parts of a batch have memory of their own: what `n_bytes` says is what they hold."""
+    stepper, clip = CausalStepper(4, 32, graphs_of(bundle)), video(2, 36, 32, 32)
+    *_, states = stepper.init(clip[:, :32])
+    *_, [one, other] = stepper.step(clip[:, 32:], states)
+    for a, b in zip(one.values, other.values, strict=True):
+        begin = a.numpy().__array_interface__["data"][0]
+        assert abs(b.numpy().__array_interface__["data"][0] - begin) != a.numpy().nbytes
+
+
 def test_a_wrong_slice_in_the_state_is_noticed(
     bundle: Bundle, graphs: TensorFlowCausalGraphs
 ) -> None:
     """The comparison can fail: each kept value shows in the next outputs."""
     clip = video(1, 36, 32, 32)
-    *_, [values] = graphs.first(clip[:, :32])
+    *_, values = graphs.first(clip[:, :32])
     expected = np.array(graphs.step(clip[:, 32:], [values])[1])
     for n, value in enumerate(values):
         other = [*values[:n], value + tf.cast(1, value.dtype), *values[n + 1 :]]
@@ -197,8 +207,8 @@ def test_a_network_it_cannot_run_is_refused(bundle: Bundle) -> None:
 
 def test_a_failure_of_the_runtime_is_translated(graphs: TensorFlowCausalGraphs) -> None:
     """A state of another picture size reaches the graph only past the stepper's own check."""
-    *_, [values] = graphs.first(video(1, 32, 32, 32))
+    *_, values = graphs.first(video(1, 32, 32, 32))
     graphs.step(video(1, 4, 32, 32), [values])
-    *_, [other] = graphs.first(video(1, 32, 16, 16))
+    *_, other = graphs.first(video(1, 32, 16, 16))
     with pytest.raises(EngineFailedError, match="TensorFlow failed on 1 causal steps"):
         graphs.step(video(1, 4, 32, 32), [other])
