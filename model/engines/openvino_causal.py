@@ -16,7 +16,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from model import spec
-from model.causal import FRAMES_A_POSITION, POSITIONS, kept_slices
+from model.causal import POSITIONS, kept_slices
 from model.classifier import Clips, Embeddings, Scores
 from model.engines.openvino_graph import (
     Head,
@@ -54,7 +54,7 @@ class OpenVinoCausalGraphs:
         ValueError: the network is not causal, or a convolution of it is not collapsed.
     """
 
-    def __init__(  # noqa: PLR0913 - as the other stepper of this engine, and the window's length
+    def __init__(
         self,
         layers: Layers,
         head: Head,
@@ -149,7 +149,7 @@ class OpenVinoCausalGraphs:
         return self._requests[key]
 
 
-def causal_model(  # noqa: PLR0913 - two of them only tell the forms of one graph apart
+def causal_model(
     layers: Layers, hop: int, size: tuple[int, int], precision: str, n: int, is_first: bool
 ) -> Any:
     """Write the graph of a step, or of a first window.
@@ -193,7 +193,8 @@ class _Writer:
         # Float32, like all that follows the last convolution.
         features = op.reduce_mean(outputs, op.constant([3, 4]), keep_dims=False)
         features = op.transpose(features, op.constant([0, 2, 1]))
-        takes, keeps = sum(self._takes, []), sum(self._keeps, [])
+        takes = [value for own in self._takes for value in own]
+        keeps = [value for own in self._keeps for value in own]
         return ov.Model([features, *keeps], [*frames, *takes], f"causal{hop}")
 
     def _stem(self, frames: Any, streams: list[int]) -> Any:

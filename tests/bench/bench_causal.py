@@ -82,7 +82,9 @@ def main() -> None:
     arguments = parser.parse_args()
     rounds, only = arguments.rounds, arguments.only
     taken: dict[str, list[float]] = {}
-    todo = {name: way for name, way in ways().items() if not only or only in name or "eager" in name}
+    todo = {
+        name: way for name, way in ways().items() if not only or only in name or "eager" in name
+    }
     for _ in range(rounds):
         for name, (run, n) in todo.items():
             for index in range(3):
