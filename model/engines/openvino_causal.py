@@ -112,7 +112,8 @@ class OpenVinoCausalGraphs:
         except RuntimeError as err:
             raise EngineFailedError(f"OpenVINO failed on {len(frames)} streams: {err}") from err
         each = len(kept) // len(frames)
-        positions, values = [], []
+        positions: list[Any] = []
+        values: list[Sequence[Any]] = []
         for n, (new, past) in enumerate(zip(found.data, streams, strict=True)):
             every = np.concatenate([past[-1].data, new]) if past else new
             # A mean over what is kept, anew each time: a running sum would drift.
