@@ -1,9 +1,9 @@
-"""What a step of a sliding window costs, in multiply-accumulates, before anything is built.
+"""What a step costs, exact or causal, in multiply-accumulates, before anything is built.
 
-In: a plan, one of its steps, a picture size. Out: MACs by stage, of the operations as they are
-listed: collapsed stem, 1x1x1 pairs as one matrix, taps that fall outside a window left out.
+In: a plan and one of its steps, or a causal hop; a picture size. Out: MACs by stage, of the fused
+network: collapsed stem, 1x1x1 pairs as one matrix, taps that fall outside a window left out.
 Invariant: `step_macs` of the first window at the largest hop is the cost of a full window, since
-nothing of it is kept.
+nothing of it is kept; `causal_macs` grows with the hop alone, since nothing is computed twice.
 """
 
 from __future__ import annotations
@@ -37,16 +37,57 @@ def step_macs(plan: Plan, step: Step, size: tuple[int, int] | None = None) -> di
         channels = stage.filters
     area = prod(rows["pool"].output[1:3])
     for block in spec.BLOCKS:
-        # Slices its 1x1x1 bottleneck, its features and its output are computed for.
-        inner, features, outputs = _slices(block.name, plan, step)
-        narrow = area * inner * channels * block.inner
-        area = prod(rows[block.name].output[1:3])
-        middle = spec.middle_filters((3, 3, 3), block.inner, block.inner)
-        pair = (9 + 3) * block.inner * middle
-        merge = (block.inner + channels) * block.outer
-        macs[block.name] = narrow + area * (features * pair + outputs * merge)
+        areas = (area, prod(rows[block.name].output[1:3]))
+        slices = _slices(block.name, plan, step)
+        macs[block.name] = _block_macs(block, channels, areas, slices)
+        area = areas[1]
         channels = block.outer
     return macs | {"head": rows["head"].macs}
+
+
+def causal_macs(hop: int, size: tuple[int, int] | None = None) -> dict[str, int]:
+    """Count the multiply-accumulates of one step of the causal network.
+
+    Args:
+        hop: frames of a step, a multiple of 4.
+        size: picture (height, width), px; by default the published one.
+
+    Returns:
+        MACs for stem, stem1, stem2, block0 to block3 and head.
+    """
+    table = spec.layer_table(hop, size or spec.SIZE_PX, temporal_padding="causal")
+    rows = {row.name: row for row in table}
+    macs, channels = {}, spec.CHANNELS
+    for stage in spec.STEM:
+        row = rows[stage.name]
+        macs[stage.name] = prod(row.output[:3]) * prod(stage.kernel) * channels * stage.filters
+        channels = stage.filters
+    n, *sides = rows["pool"].output[:3]
+    area = prod(sides)
+    for block in spec.BLOCKS:
+        areas = (area, prod(rows[block.name].output[1:3]))
+        macs[block.name] = _block_macs(block, channels, areas, (n, n, n))
+        channels, area = block.outer, areas[1]
+    return macs | {"head": rows["head"].macs}
+
+
+def _block_macs(
+    block: spec.BlockStage, channels: int, areas: tuple[int, int], slices: tuple[int, int, int]
+) -> int:
+    """MACs of a block.
+
+    Args:
+        block: the block.
+        channels: that it reads.
+        areas: pixels of a slice it reads, and of one it makes.
+        slices: its 1x1x1 bottleneck, its features and its output are computed for.
+    """
+    inner, features, outputs = slices
+    narrow = areas[0] * inner * channels * block.inner
+    middle = spec.middle_filters((3, 3, 3), block.inner, block.inner)
+    pair = (9 + 3) * block.inner * middle
+    merge = (block.inner + channels) * block.outer
+    return narrow + areas[1] * (features * pair + outputs * merge)
 
 
 def _slices(block: str, plan: Plan, step: Step) -> tuple[int, int, int]:
