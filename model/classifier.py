@@ -24,9 +24,9 @@ Scores = npt.NDArray[np.float32]
 Embeddings = npt.NDArray[np.float32]
 """float32 (N, E)."""
 
-TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2, "int8": 0.12}
+TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2, "int8": 0.1}
 """Largest accepted difference of embeddings by precision, relative to the largest component of the
-reference."""
+reference. int8 was 0.03 to 0.06 off on rendered scenes at 64 to 256 px, the same label on top."""
 
 Mode = Literal["full", "incremental", "causal"]
 """How a window is computed: from all its frames; from the new frames and what the windows before

@@ -18,7 +18,7 @@ import numpy as np
 
 from model.bundle import Manifest
 from model.classifier import Clips
-from model.engines.openvino_graph import BIAS, Layers, Ranges, frames_shape, full_model
+from model.engines.openvino_graph import BIAS, PIXEL_STEP, Layers, Ranges, frames_shape, full_model
 
 SIDE_PX = 128
 """Calibration runs on pictures of this size at most: ranges are those of values, not of places."""
@@ -75,6 +75,8 @@ def calibrate(layers: Layers, clips: Clips) -> Ranges:
             if source.get_type_name() != "Constant":
                 low, high = (_value(node, n).item() for n in (1, 2))
                 activations[source.get_friendly_name()] = (low, high)
+    # Bytes are already whole numbers of 256: with their own range nothing is rounded or cut.
+    activations["pixels"] = (0.0, 255 * PIXEL_STEP)
     return Ranges(activations, biases)
 
 

@@ -20,14 +20,14 @@ from model.engines import PRECISIONS, available_engines, open_classifier
 from model.engines.reference import disagreement, reference_outputs
 from model.errors import EngineFailedError
 
-SHAPE = (8, 32, 32, 3)
+SHAPE = (16, 64, 64, 3)
 MAX_BATCH = 3
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
     return untrained_bundle(
-        UNTRAINED.model_copy(update={"frames": 8, "size_px": 32, "units": 16, "name": "small"})
+        UNTRAINED.model_copy(update={"frames": 16, "size_px": 64, "units": 16, "name": "small"})
     )
 
 
@@ -113,8 +113,8 @@ def test_time_has_a_direction(opened: tuple[Classifier, str], clips: np.ndarray)
         np.zeros((1, *SHAPE), np.float32),
         np.zeros((0, *SHAPE), np.uint8),
         np.zeros((MAX_BATCH + 1, *SHAPE), np.uint8),
-        np.zeros((1, 7, 32, 32, 3), np.uint8),
-        np.zeros((1, 8, 32, 16, 3), np.uint8),
+        np.zeros((1, 15, 64, 64, 3), np.uint8),
+        np.zeros((1, 16, 64, 32, 3), np.uint8),
         np.zeros(SHAPE, np.uint8),
     ],
     ids=["dtype", "empty", "too many", "frames", "size", "no batch axis"],
