@@ -82,6 +82,39 @@ def step_difference(
     return worst
 
 
+def causal_difference(
+    stepper: Stepper, whole: Callable[[Clips], Embeddings], frames: int, side: int
+) -> float:
+    """Compare a causal stepper with the network run on the whole stream so far.
+
+    The network gives the mean over all positions, a stepper that over the last window's. The
+    embedding is linear in the mean, and the positions of the frames before the window are those of
+    a run that ends there; so the difference of two whole runs is what the stepper must give.
+
+    Args:
+        stepper: for pictures of this side.
+        whole: embeddings of uint8 (1, T, side, side, 3), for any T that is a multiple of 4.
+        frames: of a window.
+        side: of the pictures, px.
+
+    Returns:
+        As `step_difference`.
+    """
+    before = 2 * stepper.hop
+    shape = (1, frames + before, side, side, 3)
+    video = np.random.default_rng(11).integers(0, 256, shape, np.uint8)
+    _, first, states = stepper.init(video[:, :frames])
+    found = first
+    for at in range(frames, frames + before, stepper.hop):
+        _, found, states = stepper.step(video[:, at : at + stepper.hop], states)
+    rest = whole(video) * (frames + before) - whole(video[:, :before]) * before
+    worst = 0.0
+    for ours, expected in ((first, whole(video[:, :frames])), (found, rest / frames)):
+        difference = float(np.abs(ours - expected).max() / np.abs(expected).max())
+        worst = max(worst, difference if np.isfinite(difference) else float("inf"))
+    return worst
+
+
 def _timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()

@@ -22,12 +22,14 @@ from model.config import ModelConfig
 from model.engines.measure import (
     MIN_GAIN,
     by_batch,
+    causal_difference,
     golden_clips,
     median_cost,
     step_cost,
     step_difference,
 )
 from model.engines.memory import Memory, Remembered
+from model.engines.openvino_causal import STREAMS
 from model.engines.openvino_int8 import held_out_clips
 from model.engines.openvino_network import FullWindow, Network
 from model.engines.reference import PROBE_PX, disagreement, probe_clips, reference_outputs
@@ -208,7 +210,7 @@ class OpenVinoClassifier:
         if stepper is None:
             return {}
         facts = self._manifest
-        difference = step_difference(stepper, best.full, facts.frames, facts.size_px)
+        difference = self._step_difference(best, stepper)
         report[f"hop{hop}_difference"] = difference
         if difference > TOLERANCE[best.network.precision]:
             return {}
@@ -218,4 +220,23 @@ class OpenVinoClassifier:
         if is_optional and cost_s >= best.cost_s:
             return {}
         self._steppers[hop] = stepper
-        return by_batch(self._max_batch, 1, lambda _: cost_s)
+        chunk = 1 if stepper.mode == "incremental" else min(STREAMS, self._max_batch)
+        return by_batch(
+            self._max_batch, chunk, lambda n: cost_s if n == 1 else step_cost(stepper, facts, n)
+        )
+
+    def _step_difference(self, best: Candidate, stepper: Stepper) -> float:
+        """How far steps are from what they must equal."""
+        facts = self._manifest
+        if stepper.mode == "incremental":
+            return step_difference(stepper, best.full, facts.frames, facts.size_px)
+        side = min(facts.size_px, PROBE_PX)
+        small = best.network.stepper(stepper.hop, side)
+        if small is None:
+            return float("inf")
+
+        def whole(clips: Clips) -> Embeddings:
+            n_frames = clips.shape[1]
+            return best.network.full(side, frames=n_frames, is_kept=False)(clips)[1]
+
+        return causal_difference(small, whole, facts.frames, side)

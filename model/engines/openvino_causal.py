@@ -31,8 +31,8 @@ from model.engines.openvino_graph import (
 from model.errors import EngineFailedError
 from model.fuse import FusedBlock, FusedConv
 
-Compile = Callable[[Any], Any]
-"""Model -> compiled model."""
+Compile = Callable[[str, Callable[[], Any]], Any]
+"""Name of a graph, what writes it down -> compiled model."""
 
 STREAMS = 4
 """Streams that run together; the rest of a batch one by one. At 256 px, hop 4 and bfloat16 a step
@@ -47,7 +47,7 @@ class OpenVinoCausalGraphs:
         head: behind the features.
         size: picture (height, width), px.
         precision: of the state.
-        compile_model: puts a model on the device.
+        compile_model: puts a model on the device, or finds it there.
         frames: of a window.
 
     Raises:
@@ -145,8 +145,12 @@ class OpenVinoCausalGraphs:
     def _request(self, n: int, hop: int, is_first: bool) -> Any:
         key = (n, hop, is_first)
         if key not in self._requests:
-            model = causal_model(self._layers, hop, self._size, self._precision, n, is_first)
-            self._requests[key] = self._compile(model).create_infer_request()
+            name = f"causal {n}x{hop} {is_first} {self._size} {self._precision}"
+            compiled = self._compile(
+                name,
+                lambda: causal_model(self._layers, hop, self._size, self._precision, n, is_first),
+            )
+            self._requests[key] = compiled.create_infer_request()
         return self._requests[key]
 
 

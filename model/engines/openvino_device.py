@@ -57,6 +57,10 @@ class Device:
         }
 
     def request(self, name: str, write: Callable[[], Any], *, is_kept: bool = True) -> Request:
+        """Compile a model, or take it from the cache, and prepare to run it; see `compiled`."""
+        return Request(self.compiled(name, write, is_kept=is_kept))
+
+    def compiled(self, name: str, write: Callable[[], Any], *, is_kept: bool = True) -> Any:
         """Compile a model, or take it from the cache.
 
         Args:
@@ -76,7 +80,7 @@ class Device:
                     file = io.BytesIO()
                     compiled.export_model(file)
                     self._cache.write(_KIND, key, file.getvalue())
-            return Request(compiled)
+            return compiled
 
     def _imported(self, key: Mapping[str, str]) -> Any:
         content = self._cache.read(_KIND, key)

@@ -62,8 +62,10 @@ class Head:
 
     def __call__(self, features: Array) -> tuple[Scores, Embeddings]:
         """Turn features (N, C) into scores (N, K) and embeddings (N, E)."""
-        embeddings = features @ self.kernel + self.bias
-        logits = embeddings @ self.score_kernel + self.score_bias
+        # Not `@`: the threads of its BLAS keep spinning and take the cores from what follows
+        # (a causal step of four streams took 12.9 ms a stream with it, 7.6 without).
+        embeddings = np.einsum("nc,ce->ne", features, self.kernel) + self.bias
+        logits = np.einsum("ne,ek->nk", embeddings, self.score_kernel) + self.score_bias
         # No overflow in the exponential; where it underflows, 0 and 1 are the right answers.
         scores = 0.5 * (1 + np.tanh(0.5 * logits))
         return scores.astype(np.float32), embeddings.astype(np.float32)

@@ -12,8 +12,10 @@ from functools import cached_property
 import numpy as np
 
 from model.bundle import Bundle
-from model.classifier import Clips, Embeddings, Scores
+from model.causal import CausalStepper
+from model.classifier import Clips, Embeddings, Scores, Stepper
 from model.engines.memory import Memory
+from model.engines.openvino_causal import OpenVinoCausalGraphs
 from model.engines.openvino_device import Device, Request
 from model.engines.openvino_graph import Head, Layers, Ranges, full_model
 from model.engines.openvino_incremental import PooledStepper
@@ -68,14 +70,19 @@ class Network:
             weights["head/kernel"], weights["head/bias"], bundle.score_kernel, bundle.score_bias
         )
 
-    def full(self, side: int, *, is_kept: bool = True) -> FullWindow:
+    def full(self, side: int, *, frames: int | None = None, is_kept: bool = True) -> FullWindow:
         """Make the graph of full windows for pictures of this side, px.
+
+        Args:
+            side: of the pictures, px.
+            frames: of the clips; the bundle's own where absent.
+            is_kept: worth keeping for the next start.
 
         Raises:
             EngineFailedError: the runtime failed.
             EngineUnavailableError: int8 is asked for and cannot be calibrated here.
         """
-        frames = self._bundle.manifest.frames
+        frames = frames or self._bundle.manifest.frames
         request = self._device.request(
             f"full {frames}x{side}x{side}",
             lambda: full_model(self._layers, frames, (side, side), 1),
@@ -83,23 +90,47 @@ class Network:
         )
         return FullWindow(request, self._head)
 
-    def stepper(self, hop: int) -> PooledStepper | None:
+    def stepper(self, hop: int, side: int | None = None) -> Stepper | None:
         """Make the stepper of a hop; None where the network's geometry has none.
+
+        Args:
+            hop: frames between windows.
+            side: of the pictures, px; the bundle's own where absent.
 
         Raises:
             EngineFailedError: the runtime failed.
         """
         facts = self._bundle.manifest
+        size = (side or facts.size_px,) * 2
+        if facts.temporal_padding == "causal":
+            return self._causal_stepper(hop, size)
         try:
             plan = PooledPlan(hop, facts.frames)
         except ValueError:
             return None
-        if facts.temporal_padding != "same":
-            return None
-        size = (facts.size_px, facts.size_px)
         return PooledStepper(
             plan, lambda: self._layers, self._head, size, self.precision, self._device.request
         )
+
+    def _causal_stepper(self, hop: int, size: tuple[int, int]) -> Stepper | None:
+        facts = self._bundle.manifest
+        if self.precision == "int8":
+            return None  # ranges are known for the blocks as pairs, causal steps run them collapsed
+        network = fuse(
+            self._bundle.weights, "causal", blocks="collapsed", pixel_scale=facts.pixel_scale
+        )
+        graphs = OpenVinoCausalGraphs(
+            Layers(network),
+            self._head,
+            size,
+            self.precision,
+            self._device.compiled,
+            facts.frames,
+        )
+        try:
+            return CausalStepper(hop, facts.frames, graphs, size)
+        except ValueError:
+            return None
 
     @cached_property
     def _layers(self) -> Layers:

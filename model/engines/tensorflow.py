@@ -191,9 +191,9 @@ class TensorFlowClassifier:
         if difference > TOLERANCE[best.way.precision]:
             return {}
         _release_memory()
-        costs = by_batch(
-            self._max_batch, self._chunk, lambda n: step_cost(stepper, bundle.manifest, n)
-        )
+        # Causal steps run the streams of a batch together, exact ones within the memory of a chunk.
+        chunk = self._chunk if stepper.mode == "incremental" else self._max_batch
+        costs = by_batch(self._max_batch, chunk, lambda n: step_cost(stepper, bundle.manifest, n))
         report[f"hop{hop}_ms"] = round(1e3 * costs[1], 3)
         is_optional = self._config.mode == "auto" and stepper.mode == "incremental"
         if is_optional and costs[1] >= best.cost_s:

@@ -40,8 +40,16 @@ def openvino_graphs(bundle: Bundle, precision: str) -> Graphs:
     options = {"INFERENCE_PRECISION_HINT": HINT[precision], "PERFORMANCE_HINT": "LATENCY"}
     core = ov.Core()
     head = Head(network.head_kernel, network.head_bias, bundle.score_kernel, bundle.score_bias)
+
+    def compiled(_: str, write: Callable[[], Any]) -> Any:
+        return core.compile_model(write(), "CPU", options)
+
     return OpenVinoCausalGraphs(
-        Layers(network), head, SIZE, precision, lambda m: core.compile_model(m, "CPU", options)
+        Layers(network),
+        head,
+        SIZE,
+        precision,
+        compiled,
     )
 
 

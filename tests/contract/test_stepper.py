@@ -14,7 +14,7 @@ import pytest
 from model.bundle import UNTRAINED, Bundle, untrained_bundle
 from model.classifier import TOLERANCE, Stepper
 from model.config import ModelConfig
-from model.engines import PRECISIONS, available_engines
+from model.engines import PRECISIONS, available_engines, open_classifier
 from model.engines.memory import Memory
 
 FRAMES, HOP, SIDE = 16, 4, 32
@@ -153,10 +153,32 @@ def test_what_does_not_fit_is_refused_and_harmless(made: Made, video: Any) -> No
     assert len(stepper.step(new, states)[2]) == 2
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("engine", available_engines())
-def test_a_causal_bundle_has_no_exact_stepper(engine: str, bundle: Bundle) -> None:
-    """Its windows are not those of the network with both ends padded."""
+def test_a_causal_bundle_runs_step_by_step(
+    engine: str, precision: str, bundle: Bundle, video: Any
+) -> None:
+    """Its steppers were compared with the run over the whole stream; a first window is the full
+    one, alone and in a batch, and streams of a batch do not mix."""
     manifest = bundle.manifest.model_copy(update={"temporal_padding": "causal"})
     causal = Bundle(manifest, bundle.weights, bundle.score_kernel, bundle.score_bias, "causal")
-    stepper, _ = MAKERS[engine](causal, "float32")
-    assert stepper is None or stepper.mode == "causal"
+    config = ModelConfig.model_validate({"engine": engine, "precision": precision})
+    classifier = open_classifier(causal, config)
+    warm = classifier.warm_up(3, [HOP, 5])
+    tolerance = TOLERANCE[precision]
+    assert warm.report[f"hop{HOP}_difference"] <= tolerance
+    assert set(warm.step_cost_s) == {HOP}
+    assert classifier.stepper(5) is None
+    stepper = classifier.stepper(HOP)
+    assert stepper is not None
+    assert stepper.mode == "causal"
+    _, embeddings, states = stepper.init(video[:, :FRAMES])
+    assert far(embeddings, classifier.predict(video[:, :FRAMES])[1]) <= tolerance
+    new = video[:, FRAMES : FRAMES + HOP]
+    _, together, _ = stepper.step(new, states)
+    for n in range(3):
+        _, alone, _ = stepper.step(new[n : n + 1], states[n : n + 1])
+        assert far(alone, together[n : n + 1]) <= tolerance
+    # Frames before the window count: it is no window by itself.
+    assert far(together, classifier.predict(video[:, HOP : FRAMES + HOP])[1]) > tolerance
+    classifier.close()

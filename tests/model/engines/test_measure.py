@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from model.bundle import UNTRAINED
-from model.engines.measure import by_batch, golden_clips, median_cost, step_cost, step_difference
+from model.engines.measure import (
+    by_batch,
+    causal_difference,
+    golden_clips,
+    median_cost,
+    step_cost,
+    step_difference,
+)
 
 SMALL = UNTRAINED.model_copy(update={"frames": 8, "size_px": 32})
 
@@ -33,6 +40,43 @@ class Sums:
     @staticmethod
     def full(clips: Any) -> Any:
         return None, clips.astype(np.float32).mean((2, 3, 4))
+
+
+class Past:
+    """A causal stepper: each 4 frames give the sum of all frames so far, and a window of 8 frames
+    has the mean of the last two; steps add an error."""
+
+    hop, mode = 4, "causal"
+
+    def __init__(self, error: float = 0.0) -> None:
+        self.error = error
+
+    def init(self, clips: Any) -> Any:
+        sums = self.sums(clips)
+        return None, sums.mean(1, keepdims=True), list(sums[:, -1])
+
+    def step(self, frames: Any, states: Any) -> Any:
+        before = np.stack(states)[:, None]
+        sums = before + self.sums(frames)
+        found = np.concatenate([before, sums], 1).mean(1, keepdims=True)
+        return None, found + self.error, list(sums[:, -1])
+
+    @staticmethod
+    def sums(clips: Any) -> Any:
+        return np.cumsum(clips.astype(np.float64).mean((2, 3, 4)), 1)[:, 3::4]
+
+    def whole(self, clips: Any) -> Any:
+        return self.sums(clips).mean(1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(0.0, 0.0), (10.0, 0.0056), (float("nan"), float("inf"))]
+)
+def test_a_wrong_causal_step_is_seen(error: float, expected: float) -> None:
+    """Compared with the whole stream so far, of which only the last window counts."""
+    stepper = Past(error)
+    found = causal_difference(stepper, stepper.whole, 8, 16)
+    assert found == pytest.approx(expected, rel=0.1, abs=1e-9)
 
 
 def test_golden_clips_differ() -> None:

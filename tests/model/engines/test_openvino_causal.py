@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,16 @@ def openvino_graphs(
     network = fuse(bundle.weights, **{"temporal_padding": "causal", "blocks": "collapsed"} | form)
     head = Head(network.head_kernel, network.head_bias, bundle.score_kernel, bundle.score_bias)
     core, options = ov.Core(), {"INFERENCE_PRECISION_HINT": HINT[precision]}
+
+    def compiled(_: str, write: Callable[[], Any]) -> Any:
+        return core.compile_model(write(), "CPU", options)
+
     return OpenVinoCausalGraphs(
-        Layers(network), head, size, precision, lambda m: core.compile_model(m, "CPU", options)
+        Layers(network),
+        head,
+        size,
+        precision,
+        compiled,
     )
 
 
