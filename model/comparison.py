@@ -129,7 +129,9 @@ class Comparison:
         """Return the table a README shows."""
         lines = [
             f"{self.machine}; "
-            + ", ".join(f"{name} {_plain(value)}" for name, value in self.settings.items()),
+            + ", ".join(f"{name} {_plain(value)}" for name, value in self.settings.items())
+            + "; "
+            + ", ".join(f"{name} {value}" for name, value in self.machine.versions.items()),
             "",
             "| way | runtime | precision | batch | ms a window | IQR | x eager | (fastest)"
             " | GMACs | of GEMM | state | difference |",

@@ -27,8 +27,12 @@ from model.engines import Engine, has_native_bfloat16, open_classifier
 from model.errors import EngineFailedError
 from model.plan import Plan
 
+FULL, EXACT, CAUSAL = "fused, full window", "exact incremental", "causal"
+
 GEMM_SIDE = 2048
 """Side of the square matrices: large enough for full speed, small enough for the cache."""
+
+Open = Callable[[Bundle, ModelConfig], Classifier]
 
 Array = npt.NDArray[np.float32]
 
@@ -163,36 +167,49 @@ def precisions(wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(p for p in wanted if p != "bfloat16" or has_native_bfloat16())
 
 
-def engine_ways(subject: Subject, engine: Engine) -> Iterator[Way | Absent]:
-    """Yield everything an engine does, in each of its precisions."""
+def engine_ways(
+    subject: Subject, engine: Engine, open_: Open = open_classifier
+) -> Iterator[Way | Absent]:
+    """Yield everything an engine does, in each of its precisions.
+
+    Args:
+        subject: what it is done with.
+        engine: which.
+        open_: opens its classifier.
+    """
     for precision in engine.precisions:
         if engine.version is None:
             hint = f"not installed: pip install 'bresnet-stream[{engine.name}]'"
-            yield Absent("fused, full window", engine.name, precision, hint)
+            yield Absent(FULL, engine.name, precision, hint)
         elif precision not in precisions((precision,)):
             hint = "this CPU has no instructions for it"
-            yield Absent("fused, full window", engine.name, precision, hint)
+            yield Absent(FULL, engine.name, precision, hint)
         else:
             for padding in ("same", "causal"):
-                yield from _ways_of(subject, engine.name, precision, padding)
+                yield from _ways_of(subject, open_, engine.name, precision, padding)
 
 
 def _ways_of(
-    subject: Subject, engine: str, precision: str, padding: spec.TemporalPadding
+    subject: Subject,
+    open_: Open,
+    engine: str,
+    precision: str,
+    padding: spec.TemporalPadding,
 ) -> Iterator[Way | Absent]:
-    name = "fused, full window" if padding == "same" else "causal"
+    name = FULL if padding == "same" else CAUSAL
     hops = subject.hops if padding == "same" else subject.hops[:1]
-    config = ModelConfig.model_validate({"engine": engine, "precision": precision})
+    # What an earlier start remembered may have been chosen while the machine was busy.
+    config = ModelConfig.model_validate({"engine": engine, "precision": precision, "cache": False})
     try:
-        classifier = open_classifier(subject.bundle(padding), config)
-        classifier.warm_up(subject.batch, hops)
+        classifier = open_(subject.bundle(padding), config)
+        report = classifier.warm_up(subject.batch, hops).report
         if padding == "same":
             yield replace(full_way(subject, classifier), engine=engine, precision=precision)
         for hop in hops:
             stepper = classifier.stepper(hop)
             if stepper is None:
-                reason = "no faster here than the full window, or not possible"
-                yield Absent(f"{name}, hop {hop}", engine, precision, reason)
+                name = f"{EXACT if padding == 'same' else CAUSAL}, hop {hop}"
+                yield Absent(name, engine, precision, _why_no_stepper(report, hop))
                 continue
             for batch in sorted({1, subject.batch}) if hop == hops[0] else (1,):
                 way = step_way(subject, stepper, batch)
@@ -201,12 +218,19 @@ def _ways_of(
         yield Absent(name, engine, precision, " ".join(str(err).split()))
 
 
+def _why_no_stepper(report: Mapping[str, float], hop: int) -> str:
+    measured_ms = report.get(f"hop{hop}_ms")
+    if measured_ms is None:
+        return "this network has no steps of that hop here, or they do not verify"
+    return f"at warm-up {measured_ms:.1f} ms, no faster than the full window"
+
+
 def full_way(subject: Subject, classifier: Classifier) -> Way:
     """Make a way of `predict` on one window."""
     clip = subject.window()
     _, embeddings = classifier.predict(clip)
     return Way(
-        "fused, full window",
+        FULL,
         "",
         "",
         lambda: classifier.predict(clip),
@@ -229,7 +253,7 @@ def step_way(subject: Subject, stepper: Stepper, batch: int) -> Way:
         return scores
 
     return Way(
-        f"{'exact incremental' if is_exact else 'causal'}, hop {hop}",
+        f"{EXACT if is_exact else CAUSAL}, hop {hop}",
         "",
         "",
         run,
