@@ -16,6 +16,7 @@ import numpy as np
 
 from model import spec
 from model.comparison import Absent
+from model.telemetry import switch_off
 from model.ways import Subject, Way, precisions
 
 NAME = "unfused, converted as is"
@@ -61,6 +62,7 @@ def _way(
 def onnx_run(subject: Subject) -> Run:
     """Convert with tf2onnx; run with ONNX Runtime's defaults on the CPU."""
     function, signature = _function(subject)
+    switch_off()
     import onnxruntime
     import tf2onnx
 
@@ -75,6 +77,7 @@ def onnx_run(subject: Subject) -> Run:
 def openvino_run(subject: Subject, precision: str) -> Run:
     """Convert with OpenVINO; compile for latency in a precision."""
     function, signature = _function(subject)
+    switch_off()
     import openvino
 
     model = openvino.convert_model(function.get_concrete_function(signature))

@@ -15,7 +15,7 @@ import av
 
 from streamer.frame import Picture
 
-_OPTIONS = {"preset": "veryfast", "crf": "23", "bf": "0"}
+_OPTIONS = {"preset": "veryfast", "crf": "23", "bf": "0", "sc_threshold": "0"}
 _TIMEOUT_S = (5.0, 5.0)
 
 
