@@ -57,7 +57,9 @@ def test_the_model_bench_prints_a_table_and_writes_its_figures(tmp_path: Path) -
     """Markdown on stdout, what goes on meanwhile on stderr; a peer that was not asked for is not
     there."""
     path = tmp_path / "model.json"
-    words = "bench model --size 32 --frames 12 --hop 4 --batch 1 --rounds 1 --seed 7 --only openvino"
+    words = (
+        "bench model --size 32 --frames 12 --hop 4 --batch 1 --rounds 1 --seed 7 --only openvino"
+    )
     result = CliRunner().invoke(main, [*words.split(), "--json", str(path)])
     assert result.exit_code == 0, result.output
     assert "| Keras `model(x)` | tensorflow | float32 | 1 |" in result.stdout

@@ -114,7 +114,9 @@ def test_only_losses_in_the_span_count() -> None:
 def test_cameras_run_at_their_own_speed_without_gate() -> None:
     """Files loop; addresses are used in turns; nothing is served or logged."""
     demand = Demand(fps=12.5, hop=8)
-    config = _config(demand, ["a.mp4", "b.mp4", "a.mp4"], _model_config(demand, "full", "untrained"))
+    config = _config(
+        demand, ["a.mp4", "b.mp4", "a.mp4"], _model_config(demand, "full", "untrained")
+    )
     assert [camera.id for camera in config.cameras] == ["a", "b", "a-2"]
     sources = [camera.source for camera in config.cameras]
     assert all(isinstance(s, FileSource) and s.loop and s.pace == "realtime" for s in sources)
@@ -127,9 +129,9 @@ def test_cameras_run_at_their_own_speed_without_gate() -> None:
 
 def test_an_engine_or_precision_that_does_not_exist_is_one_sentence() -> None:
     """With the option's name and what is allowed."""
-    with pytest.raises(ConfigError, match="--engine 'steam'.*tensorflow"):
+    with pytest.raises(ConfigError, match=r"--engine 'steam'.*tensorflow"):
         _model_config(Demand(engine="steam"), "exact", "untrained")
-    with pytest.raises(ConfigError, match="--precision 'double'.*float32"):
+    with pytest.raises(ConfigError, match=r"--precision 'double'.*float32"):
         _model_config(Demand(precision="double"), "exact", "untrained")
 
 
@@ -186,7 +188,19 @@ def test_one_camera_can_be_too_many(clip: Path) -> None:
     assert "| too late |" in text
 
 
+def test_what_is_malformed_is_refused_before_anything_runs() -> None:
+    """The last of several sources too, and an engine although there is a clip to render first."""
+    told: list[str] = []
+    for demand, sentence in (
+        (Demand(sources=("a.mp4", "gopher://h/x")), "source 'gopher://h/x' has scheme"),
+        (Demand(engine="steam"), "--engine 'steam'"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            bench_capacity(demand, factory=READER, tell=told.append)
+    assert told == []
+
+
 def test_a_source_that_cannot_be_read_is_named() -> None:
-    """Before anything is searched."""
+    """As its camera's state tells it."""
     with pytest.raises(ConfigError, match=r"no-such\.mp4"):
         bench_capacity(Demand(sources=("no-such.mp4",), size_px=32), ("exact",), factory=READER)
