@@ -168,8 +168,9 @@ def bench_capacity(
     if json_path is not None:
         touch(json_path)
 
-    from pipeline.capacity import Demand, Mode
+    from pipeline.capacity import Demand
     from pipeline.capacity import bench_capacity as measure
+    from pipeline.capacity_report import Mode
 
     modes = get_args(Mode)[::-1] if mode == "both" else (mode,)
     asked = Demand(slo_s=slo_ms / 1e3, **demand)

@@ -10,36 +10,32 @@ Invariant: a number counts only where every window that was due has been scored.
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
 from model.config import ModelConfig
-from model.machine import Machine, this_machine
+from model.machine import this_machine
+from pipeline.capacity_report import Capacity, CapacityReport, Mode, Probe
 from pipeline.config import HttpConfig, PipelineConfig, SinksConfig
 from pipeline.configfile import RunOptions, from_sources
 from pipeline.errors import ConfigError
 from pipeline.latency import StageTimes
 from pipeline.log import configure
-from pipeline.meter import ProcessCost, trial
+from pipeline.meter import trial
 from pipeline.records import Prediction
-from pipeline.report import StageSummary, Summary
+from pipeline.report import Summary
 from pipeline.search import find_largest
-
-Mode = Literal["full", "exact"]
 
 CLIP_S = 20
 CLIP_SIZE = (640, 360)
-_RATE_SHARE = 0.97
-"""Of the windows that are due must be scored, but for one a camera, since the span is cut at any
-moment: frames that came late and a hop that was widened under load show here."""
+"""Of the rendered clip: seconds, and width and height in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,100 +65,6 @@ class Demand:
     seconds: float = 20.0
     settle_s: float = 5.0
     max_cameras: int = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One number of cameras, tried.
-
-    Attributes:
-        n_cameras: how many.
-        engine: runtime, version and precision the worker chose.
-        seconds: measured span.
-        wanted_hz: windows a second that are due.
-        windows_hz: that were scored.
-        lost: windows and frames lost in the span, by fate.
-        processes: CPU and memory of each process.
-        decode_share: cores used for decoding; part of the captures' share.
-        stages: latencies in the span.
-        slo_s: the limit.
-    """
-
-    n_cameras: int
-    engine: str
-    seconds: float
-    wanted_hz: float
-    windows_hz: float
-    lost: Mapping[str, int]
-    processes: Sequence[ProcessCost]
-    decode_share: float
-    stages: Sequence[StageSummary]
-    slo_s: float
-
-    @property
-    def complaint(self) -> str:
-        """Why that many are too many; empty where they are not."""
-        total = self.stage("total")
-        if self.lost:
-            return "lost " + ", ".join(f"{n} {fate}" for fate, n in sorted(self.lost.items()))
-        n_missing = (_RATE_SHARE * self.wanted_hz - self.windows_hz) * self.seconds
-        if total is None or n_missing > self.n_cameras:
-            return "windows are missing"
-        return "too late" if total.p99_s > self.slo_s else ""
-
-    def stage(self, name: str) -> StageSummary | None:
-        """Return the latency of a stage, None where nothing passed it."""
-        return next((stage for stage in self.stages if stage.stage == name), None)
-
-    def cpu(self, kind: str) -> float:
-        """Cores used by the processes of a kind: control, capture or worker."""
-        return sum(cost.cpu_share for cost in self.processes if cost.name.split(":")[0] == kind)
-
-    def line(self) -> str:
-        """Return its line of the table."""
-        cells = (
-            str(self.n_cameras),
-            f"{self.windows_hz:.1f} of {self.wanted_hz:.1f}",
-            _p50_p99(self.stage("total")),
-            _p50_p99(self.stage("infer")),
-            f"{self.cpu('control'):.2f}",
-            f"{self.cpu('capture'):.2f}",
-            f"{self.decode_share:.2f}",
-            f"{self.cpu('worker'):.2f}",
-            self.complaint or "fits",
-        )
-        return f"| {' | '.join(cells)} |"
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """The result of one mode.
-
-    Attributes:
-        mode: full windows, or from the new frames with the same result.
-        n_cameras: the largest number that fits; 0 where one camera is too many.
-        probes: all that were tried, in that order.
-    """
-
-    mode: Mode
-    n_cameras: int
-    probes: Sequence[Probe] = field(default=())
-
-    def lines(self) -> list[str]:
-        """Return its part of the report."""
-        engine = self.probes[0].engine if self.probes else ""
-        return [
-            f"**{self.n_cameras} cameras** with {_MODES[self.mode]} ({engine})",
-            "",
-            "| cameras | windows/s | capture to score p50 / p99 | inference p50 / p99"
-            " | CPU control | capture | of it decoding | worker | |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-            *(probe.line() for probe in self.probes),
-            "",
-        ]
-
-
-_MODES = {"exact": "exact incremental windows", "full": "full windows"}
 
 
 def bench_capacity(
@@ -197,14 +99,11 @@ def bench_capacity(
         sources = demand.sources or (str(_render(folder / "street.mp4", demand.fps)),)
         for mode, model in models.items():
             results.append(_search(demand, mode, sources, model, factory, tell))
-    machine = this_machine()
+    settings = asdict(demand) | {"sources": len(demand.sources) or "a rendered clip"}
+    report = CapacityReport(this_machine(), settings, results)
     if json_path is not None:
-        json_path.write_text(_json(demand, machine, results))
-    settings = (
-        f"{demand.fps:g} fps, hop {demand.hop}, p99 at most {1e3 * demand.slo_s:.0f} ms,"
-        f" {demand.seconds:g} s a try; {machine}"
-    )
-    return "\n".join([settings, "", *(line for result in results for line in result.lines())])
+        json_path.write_text(report.to_json())
+    return report.to_markdown()
 
 
 def _search(
@@ -316,32 +215,3 @@ def _render(path: Path, fps: float) -> Path:
     street, rate = scene("street", 0, *CLIP_SIZE), max(1, round(fps))
     write_video(path, (street.render(k / rate) for k in range(CLIP_S * rate)), rate)
     return path
-
-
-def _json(demand: Demand, machine: Machine, results: Sequence[Capacity]) -> str:
-    """Everything as JSON; addresses of cameras are left out, they may hold passwords."""
-    settings = asdict(demand) | {"sources": len(demand.sources)}
-    values = {
-        "machine": asdict(machine),
-        "settings": settings | {"clip_s": CLIP_S, "clip_size": CLIP_SIZE},
-        "results": [
-            {
-                "mode": result.mode,
-                "n_cameras": result.n_cameras,
-                "probes": [
-                    asdict(probe)
-                    | {
-                        "stages": [stage.model_dump() for stage in probe.stages],
-                        "complaint": probe.complaint,
-                    }
-                    for probe in result.probes
-                ],
-            }
-            for result in results
-        ],
-    }
-    return json.dumps(values, indent=2) + "\n"
-
-
-def _p50_p99(stage: StageSummary | None) -> str:
-    return "-" if stage is None else f"{1e3 * stage.p50_s:.0f} / {1e3 * stage.p99_s:.0f} ms"
