@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from model.config import ModelConfig
 from model.machine import this_machine
+from pipeline.app import Pipeline
 from pipeline.capacity_report import Capacity, CapacityReport, Mode, Probe
 from pipeline.config import HttpConfig, PipelineConfig, SinksConfig
 from pipeline.configfile import RunOptions, from_sources
@@ -32,6 +33,8 @@ from pipeline.meter import trial
 from pipeline.records import Prediction
 from pipeline.report import Summary
 from pipeline.search import find_largest
+
+_STEPS = "bresnet_incremental_steps_total"
 
 CLIP_S = 20
 CLIP_SIZE = (640, 360)
@@ -99,7 +102,8 @@ def bench_capacity(
         sources = demand.sources or (str(_render(folder / "street.mp4", demand.fps)),)
         for mode, model in models.items():
             results.append(_search(demand, mode, sources, model, factory, tell))
-    settings = asdict(demand) | {"sources": len(demand.sources) or "a rendered clip"}
+    settings = {name: value for name, value in asdict(demand).items() if value is not None}
+    settings["sources"] = len(demand.sources) or "rendered 640x360 H.264"
     report = CapacityReport(this_machine(), settings, results)
     if json_path is not None:
         json_path.write_text(report.to_json())
@@ -141,9 +145,11 @@ async def _probe(demand: Demand, config: PipelineConfig, factory: str) -> Probe:
         await run.until(lambda: all(camera.windows["submitted"] for camera in cameras))
         await run.clock.sleep(demand.settle_s)
         before, decode_before_s = run.status.summary(), run.pipeline.decode_cpu_s()
+        n_steps_before = _n_steps(run.pipeline)
         run.pipeline.listen(on_prediction)
         costs, span_s = await run.measure(demand.seconds)
         n_in_time, stages = n_scored, times.report()
+        n_steps = _n_steps(run.pipeline) - n_steps_before
         after, decode_s = run.status.summary(), run.pipeline.decode_cpu_s() - decode_before_s
         worker = run.status.worker.report()
     return Probe(
@@ -152,12 +158,20 @@ async def _probe(demand: Demand, config: PipelineConfig, factory: str) -> Probe:
         seconds=span_s,
         wanted_hz=len(config.cameras) * demand.fps / demand.hop,
         windows_hz=n_in_time / span_s,
+        step_share=min(1.0, n_steps / max(1, n_in_time)),
         lost=_lost(before, after),
         processes=costs,
         decode_share=decode_s / span_s,
         stages=stages,
         slo_s=demand.slo_s,
     )
+
+
+def _n_steps(pipeline: Pipeline) -> float:
+    """Windows that were computed from their new frames so far, as the metrics tell."""
+    text = pipeline.metrics.exposition(is_openmetrics=False)[0].decode()
+    lines = (line for line in text.splitlines() if line.startswith(_STEPS))
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def _lost(before: Summary, after: Summary) -> dict[str, int]:

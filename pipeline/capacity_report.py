@@ -34,6 +34,7 @@ class Probe:
         seconds: measured span.
         wanted_hz: windows a second that are due.
         windows_hz: that were scored.
+        step_share: of the scored windows, computed from their new frames.
         lost: windows and frames lost in the span, by fate.
         processes: CPU and memory of each process.
         decode_share: cores used for decoding; part of the captures' share.
@@ -46,6 +47,7 @@ class Probe:
     seconds: float
     wanted_hz: float
     windows_hz: float
+    step_share: float
     lost: Mapping[str, int]
     processes: Sequence[ProcessCost]
     decode_share: float
@@ -76,6 +78,7 @@ class Probe:
         cells = (
             str(self.n_cameras),
             f"{self.windows_hz:.1f} of {self.wanted_hz:.1f}",
+            f"{self.step_share:.0%}",
             _p50_p99(self.stage("total")),
             _p50_p99(self.stage("infer")),
             f"{self.cpu('control'):.2f}",
@@ -107,9 +110,9 @@ class Capacity:
         return [
             f"**{self.n_cameras} cameras** with {_MODES[self.mode]} ({engine})",
             "",
-            "| cameras | windows/s | capture to score p50 / p99 | inference p50 / p99"
+            "| cameras | windows/s | steps | capture to score p50 / p99 | inference p50 / p99"
             " | CPU control | capture | of it decoding | worker | |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
             *(probe.line() for probe in self.probes),
             "",
         ]

@@ -18,6 +18,7 @@ GOOD = Probe(
     seconds=40.0,
     wanted_hz=18.75,
     windows_hz=18.7,
+    step_share=0.99,
     lost={},
     processes=[
         ProcessCost("control", 0.05, 60.0, 61.0),
@@ -56,7 +57,7 @@ def test_the_table_tells_cpu_by_process_and_why() -> None:
         "**3 cameras** with exact incremental windows (tensorflow 2.21.0, bfloat16)"
     )
     assert lines[-3] == (
-        "| 3 | 18.7 of 18.8 | 90 / 250 ms | 40 / 60 ms | 0.05 | 0.22 | 0.03 | 1.20 | fits |"
+        "| 3 | 18.7 of 18.8 | 99% | 90 / 250 ms | 40 / 60 ms | 0.05 | 0.22 | 0.03 | 1.20 | fits |"
     )
     assert lines[-2].endswith("| lost 9 expired |")
     assert "| - | - |" in replace(GOOD, stages=[]).line()
