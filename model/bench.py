@@ -8,8 +8,10 @@ Invariant: a way never runs within `PAUSE_S` of another one, whose idle threads 
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +54,13 @@ def bench_model(
     """
     ways: list[Way] = []
     absent: list[Absent] = []
-    for found in all_ways(subject, families):
-        tell(f"{found.name}, {found.engine} {found.precision}")
-        if isinstance(found, Way):
-            ways.append(found)
-        else:
-            absent.append(found)
+    with redirect_stdout(sys.stderr):  # NNCF draws its progress there, into the table
+        for found in all_ways(subject, families):
+            tell(f"{found.name}, {found.engine} {found.precision}")
+            if isinstance(found, Way):
+                ways.append(found)
+            else:
+                absent.append(found)
     gemm = list(gemm_ways())
     tell(f"measuring {len(ways)} ways in {rounds} rounds")
     rows = measure([*ways, *gemm], rounds, subject.seed)

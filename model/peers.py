@@ -1,7 +1,8 @@
 """What users would do without this project: the Keras network converted as it is.
 
 In: the network of a `Subject`. Out: `Way`s of ONNX Runtime and OpenVINO on the unfused graph, or
-`Absent` with what to install. Their packages are wanted for development only.
+`Absent` with what to install. Their packages are wanted for development only. They are imported
+behind `engines.prepare`, which the network is built with, so that none of them calls home.
 Invariant: nothing here is used by the product, and nothing of the graph is changed by us.
 """
 
@@ -16,7 +17,6 @@ import numpy as np
 
 from model import spec
 from model.comparison import Absent
-from model.telemetry import switch_off
 from model.ways import Subject, Way, precisions
 
 NAME = "unfused, converted as is"
@@ -62,7 +62,6 @@ def _way(
 def onnx_run(subject: Subject) -> Run:
     """Convert with tf2onnx; run with ONNX Runtime's defaults on the CPU."""
     function, signature = _function(subject)
-    switch_off()
     import onnxruntime
     import tf2onnx
 
@@ -77,7 +76,6 @@ def onnx_run(subject: Subject) -> Run:
 def openvino_run(subject: Subject, precision: str) -> Run:
     """Convert with OpenVINO; compile for latency in a precision."""
     function, signature = _function(subject)
-    switch_off()
     import openvino
 
     model = openvino.convert_model(function.get_concrete_function(signature))

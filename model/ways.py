@@ -8,7 +8,6 @@ calling one leaves its result on the host. TensorFlow is imported on first use.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -23,7 +22,7 @@ from model.classifier import Classifier, Clips, Stepper
 from model.comparison import BASELINE, Absent
 from model.config import ModelConfig
 from model.cost import step_macs
-from model.engines import Engine, has_native_bfloat16, open_classifier
+from model.engines import Engine, has_native_bfloat16, open_classifier, prepare
 from model.errors import EngineFailedError
 from model.plan import Plan
 
@@ -91,7 +90,7 @@ class Subject:
     @cached_property
     def network(self) -> Any:
         """The unfused Keras network, float32."""
-        _prepare_environment()
+        prepare()
         from model.bresnet import BResNet162Plus1DD
 
         bundle = self.bundle()
@@ -128,12 +127,6 @@ class Subject:
         return step_macs(plan, plan.step if hop else plan.first, (self.size_px, self.size_px))
 
 
-def _prepare_environment() -> None:
-    """Before TensorFlow is imported: no banner on stderr, Keras on the same runtime."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-
-
 def keras_ways(subject: Subject) -> Iterator[Way]:
     """Yield what users of Keras have without us: eager, `predict`, and `tf.function`."""
     network, pixels, macs = subject.network, subject.pixels(), subject.layer_macs()
@@ -151,7 +144,7 @@ def keras_ways(subject: Subject) -> Iterator[Way]:
 
 def gemm_ways() -> Iterator[Way]:
     """Yield a large matrix product in each precision: the measured peak of this machine."""
-    _prepare_environment()
+    prepare()
     import tensorflow as tf
 
     product = tf.function(tf.matmul, autograph=False)

@@ -51,6 +51,8 @@ print(json.dumps(found))
 """
 _OPENVINO = """
 import json
+from model.telemetry import switch_off
+switch_off()
 import openvino
 core = openvino.Core()
 print(json.dumps({

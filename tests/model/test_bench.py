@@ -92,6 +92,15 @@ def test_a_real_run_names_every_way_in_table_and_json(tmp_path: Path) -> None:
     assert told[-1] == f"measuring {len(values['rows'])} ways in 1 rounds"
 
 
+def test_what_libraries_print_stays_out_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table alone goes to stdout, by the command; progress bars go where messages go."""
+    subject = Subject(32, 12, ())
+    bench_model(subject, families=(), rounds=1, tell=lambda text: print("noise", text))
+    captured = capsys.readouterr()
+    assert "noise Keras" in captured.err
+    assert "noise Keras" not in captured.out
+
+
 def test_what_is_not_asked_for_is_not_built() -> None:
     """Keras alone, the baseline, is always there."""
     names = [way.name for way in all_ways(Subject(32, 12, ()), families=())]
