@@ -24,7 +24,7 @@ from model.ways import Subject, Way, engine_ways, gemm_ways, keras_ways
 
 PAUSE_S = 0.05
 """Right behind ONNX Runtime, whose threads go on spinning, OpenVINO took 76 ms instead of 56; 50 ms
-later 56 again. Behind TensorFlow it made no difference."""
+later 56 again. Behind TensorFlow it made no difference, nor did sharing a process (56 and 54)."""
 
 FAMILIES = ("tensorflow", "openvino", "peers")
 """What can be asked for; Keras and the matrix product are always measured."""
@@ -100,7 +100,7 @@ def measure(
     pause: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.perf_counter,
 ) -> list[Row]:
-    """Call all ways in turns.
+    """Call all ways in turns, twice each; the second call is the one that counts.
 
     Args:
         ways: at least one.
@@ -118,6 +118,10 @@ def measure(
     for number in range(rounds + 1):
         for index in rng.permutation(len(ways)):
             pause(PAUSE_S)
+            # Live, a network runs behind itself. A first call finds the caches cold (TensorFlow in
+            # bfloat16: 66 ms, then 43, quartiles 21 and 2.5 ms apart) or the processor rested
+            # (OpenVINO in bfloat16: 38 ms, then 70, as in a process of its own).
+            ways[index].run()
             began = now()
             ways[index].run()
             if number:  # the first round warms up
