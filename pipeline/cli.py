@@ -8,7 +8,6 @@ Invariant: an operator's mistake is one line on stderr, without traceback or cre
 
 from __future__ import annotations
 
-import math
 import sys
 import traceback
 from pathlib import Path
@@ -18,33 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from model.errors import BundleError, EngineUnavailableError
+from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
+from pipeline.benches import bench
 from pipeline.errors import ConfigError
 from pipeline.title import hide_arguments
 from streamer.redact import redact
 
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
-
-DEMO_SOURCES = ("synthetic:street", "synthetic:corridor")
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-YAML_FILE = click.Path(path_type=Path)
-
-
-class Seconds(click.FloatRange):
-    """A positive, finite number of seconds."""
-
-    def __init__(self) -> None:
-        super().__init__(min=0, min_open=True)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse infinity and not-a-number too, which pass every comparison."""
-        seconds = super().convert(value, param, ctx)
-        if not math.isfinite(seconds):
-            self.fail(f"{value} is not a finite number of seconds.", param, ctx)
-        return seconds
-
-
-SECONDS = Seconds()
 
 
 class Commands(click.Group):
@@ -158,33 +138,6 @@ def demo(duration: float | None, port: int | None) -> None:
     _run(assemble(DEMO_SOURCES, None, {"port": port}), "table", duration, "info")
 
 
-def assemble(
-    sources: tuple[str, ...], file: Path | None, options: dict[str, Any]
-) -> PipelineConfig:
-    """Make the configuration of a run from its arguments.
-
-    Args:
-        sources: SOURCE arguments.
-        file: a configuration file.
-        options: fields of `RunOptions`.
-
-    Raises:
-        ConfigError: both or neither of sources and file, or either is wrong.
-    """
-    from pipeline.configfile import RunOptions, from_sources, load_config
-
-    if file is not None and sources:
-        raise ConfigError("SOURCE arguments and --config exclude each other; give one of them")
-    if file is not None:
-        return load_config(file, RunOptions(**options))
-    if not sources:
-        raise ConfigError(
-            "nothing to watch; give a SOURCE such as rtsp://camera/stream, webcam:0 or "
-            "synthetic:street, or --config FILE"
-        )
-    return from_sources(sources, RunOptions(**options))
-
-
 def _run(
     config: PipelineConfig,
     output: Literal["table", "json"],
@@ -292,41 +245,4 @@ def doctor(is_json: bool, port: int) -> None:
     click.get_current_context().exit(int(any(check.verdict == "fail" for check in checks)))
 
 
-@main.group(context_settings=CONTEXT)
-def bench() -> None:
-    """Measure this machine."""
-
-
-@bench.command("pipeline")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
-@click.option("--config", "file", type=YAML_FILE, help="YAML file instead of SOURCE arguments.")
-@click.option("--loop", is_flag=True, help="Start files again at their end.")
-@click.option("--seconds", type=SECONDS, default=60.0, show_default=True, help="Measured span.")
-@click.option("--json", "json_path", type=YAML_FILE, help="Also write the figures to this file.")
-def bench_pipeline(
-    sources: tuple[str, ...],
-    file: Path | None,
-    loop: bool,
-    seconds: float,
-    json_path: Path | None,
-) -> None:
-    """Measure CPU, memory and latency by stage, with the two scenes of the demo or your sources."""
-    if not sources and file is None:
-        sources = DEMO_SOURCES
-    config = assemble(sources, file, {"loop": loop, "port": 0})
-    if json_path is not None:
-        _touch(json_path)
-
-    from pipeline.bench import bench_pipeline as measure
-
-    click.echo(measure(config, seconds=seconds, json_path=json_path), nl=False)
-
-
-def _touch(path: Path) -> None:
-    """Find out before the measurement, not after it, that its result cannot be written."""
-    try:
-        path.touch()
-    except OSError as err:
-        raise ConfigError(
-            f"--json {path}: {err.strerror}; give a file that can be written"
-        ) from None
+main.add_command(bench)

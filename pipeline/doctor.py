@@ -22,7 +22,7 @@ from typing import Literal
 
 import psutil
 
-from pipeline.probe import package_version
+from model.machine import cpu_fields, package_version
 
 PORT = 8080
 """Port of the HTTP server unless configured."""
@@ -51,6 +51,8 @@ print(json.dumps(found))
 """
 _OPENVINO = """
 import json
+from model.telemetry import switch_off
+switch_off()
 import openvino
 core = openvino.Core()
 print(json.dumps({
@@ -136,7 +138,7 @@ def check_versions() -> Iterable[Check]:
 
 def check_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Iterable[Check]:
     """Model, cores and the instruction sets that make inference fast."""
-    fields = _cpu_fields(cpuinfo)
+    fields = cpu_fields(cpuinfo)
     n_cores = len(os.sched_getaffinity(0))
     value = f"{fields.get('model name', platform.machine())}, {n_cores} usable cores"
     hint = "" if n_cores >= 2 else "one core decodes and infers; expect few windows a second"
@@ -279,13 +281,3 @@ def _answer(done: subprocess.CompletedProcess[str]) -> dict[str, object] | str:
         return errors[-1][:200] if errors else f"exit status {done.returncode}"
     found: dict[str, object] = json.loads(lines[-1])
     return found
-
-
-def _cpu_fields(cpuinfo: Path) -> dict[str, str]:
-    """Return the fields of the first CPU; empty where the system tells nothing."""
-    try:
-        first = cpuinfo.read_text(errors="replace").partition("\n\n")[0]
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -5,8 +5,9 @@ In: names of distributions. Out: versions. Invariant: nothing heavy is imported 
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
+
+from model.machine import package_version
 
 
 def build_facts(version: str, commit: str) -> dict[str, str]:
@@ -17,11 +18,3 @@ def build_facts(version: str, commit: str) -> dict[str, str]:
         "python": platform.python_version(),
         "tensorflow": package_version("tensorflow") or "",
     }
-
-
-def package_version(name: str) -> str | None:
-    """Return the version of an installed distribution without importing it; None where absent."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -17,6 +17,7 @@ from model.bundle import Bundle
 from model.classifier import Classifier
 from model.config import ModelConfig
 from model.errors import EngineUnavailableError
+from model.telemetry import switch_off
 
 _ENGINES = {
     "tensorflow": ("model.engines.tensorflow", "TensorFlowClassifier"),
@@ -68,6 +69,13 @@ def has_native_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return any(flag in text.split() for flag in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+def prepare() -> None:
+    """Set what must stand before any runtime is imported; every import of one comes behind it."""
+    for key, value in _ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    switch_off()
+
+
 def open_classifier(bundle: Bundle, config: ModelConfig) -> Classifier:
     """Create the classifier a configuration asks for.
 
@@ -85,8 +93,7 @@ def open_classifier(bundle: Bundle, config: ModelConfig) -> Classifier:
             f" {config.engine!r}; it has auto, {', '.join(PRECISIONS[config.engine])}"
         )
     module, name = _ENGINES[config.engine]
-    for key, value in _ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    prepare()
     classifier: Classifier = getattr(importlib.import_module(module), name)(bundle, config)
     return classifier
 

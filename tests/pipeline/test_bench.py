@@ -6,8 +6,10 @@ import json
 
 import pytest
 
-from pipeline.bench import PipelineCost, ProcessCost, _measure
+from model.machine import Machine
+from pipeline.bench import PipelineCost, _measure
 from pipeline.errors import ConfigError
+from pipeline.meter import ProcessCost
 from pipeline.report import StageSummary
 from tests.product import READER, camera_config, config_of
 
@@ -44,7 +46,7 @@ async def test_a_source_that_ends_too_early_is_a_sentence() -> None:
 def test_the_report_is_json_and_markdown() -> None:
     """Both name every process and stage."""
     cost = PipelineCost(
-        machine="2 cores",
+        machine=Machine("Some CPU", ("avx2",), 2, 8 << 30, "3.13.0", {}),
         n_cameras=1,
         seconds=10.0,
         fps_in=25.0,
@@ -62,7 +64,9 @@ def test_the_report_is_json_and_markdown() -> None:
     values = json.loads(cost.to_json())
     assert values["processes"][0]["pss_mib"] == 60.0
     assert values["stages"][0]["p95_s"] == 0.2
+    assert values["machine"]["processor"] == "Some CPU"
     text = cost.to_markdown()
+    assert "2 cores of Some CPU (avx2), 8 GiB, Python 3.13.0" in text
     assert "| control | 0.010 | 60 MiB | 61 MiB |" in text
     assert "| infer | 100.0 ms | 200.0 ms | 300.0 ms |" in text
     assert "3.0% of one core" in text

@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 
-from pipeline.probe import build_facts, package_version
+from pipeline.probe import build_facts
 
 
 def test_facts_name_python_and_what_is_installed() -> None:
@@ -14,7 +14,6 @@ def test_facts_name_python_and_what_is_installed() -> None:
     facts = build_facts("1.2", "abc")
     assert facts["python"] == platform.python_version()
     assert (facts["version"], facts["commit"]) == ("1.2", "abc")
-    assert package_version("no-such-distribution") is None
 
 
 def test_learning_the_version_of_tensorflow_does_not_import_it() -> None:

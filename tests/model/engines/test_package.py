@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,17 @@ def test_an_engine_that_is_not_here_is_refused_in_one_sentence(small_bundle: Bun
         f"model.engine 'abacus' is not available here; engines that work: "
         f"{', '.join(available_engines())}"
     )
+
+
+def test_runtimes_are_prepared_before_they_are_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras on TensorFlow, no banner, no telemetry; what the operator has set stands."""
+    for name in ("KERAS_BACKEND", "ORT_DISABLE_TELEMETRY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    engines.prepare()
+    found = {name: os.environ[name] for name in ("KERAS_BACKEND", "ORT_DISABLE_TELEMETRY")}
+    assert found == {"KERAS_BACKEND": "tensorflow", "ORT_DISABLE_TELEMETRY": "1"}
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 
 @pytest.mark.parametrize(
