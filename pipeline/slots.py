@@ -18,6 +18,9 @@ from streamer.worker_notes import StateReset, WindowRef
 IDLE_TURNS = 4
 """A slot is idle when each other slot could have been used this often since."""
 
+PATIENCE = 1
+"""Windows in a row that followed a gap, after which a camera's states are not worth making."""
+
 
 @dataclass(slots=True)
 class _Slot:
@@ -36,6 +39,8 @@ class Slots:
     def __init__(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
         self._slots: dict[str, _Slot] = {}
+        self._last: dict[str, WindowRef] = {}
+        self._n_gaps: dict[str, int] = {}
         self._n_used = 0
         self._largest_bytes = 0
         self.n_bytes = 0
@@ -49,13 +54,24 @@ class Slots:
 
         A state that does not fit this window never fits a later one, and is dropped.
         """
+        self._count_gaps(window)
         slot = self._slots.get(window.camera)
         if slot is None:
-            return "first" if self._room_for(self._largest_bytes) else "memory"
+            if not self._room_for(self._largest_bytes):
+                return "memory"
+            return "first" if self.is_worth_keeping(window) else "gap"
         if (reason := _mismatch(slot.window, window)) is not None:
             self.drop(window.camera)
             return reason
         return slot.state
+
+    def is_worth_keeping(self, window: WindowRef) -> bool:
+        """Tell whether what this window leaves behind is likely to be used.
+
+        Where windows are left out again and again, because there is too much work, no state is
+        ever used, and making one costs half as much again as a full window.
+        """
+        return self._n_gaps.get(window.camera, 0) <= PATIENCE
 
     def keep(self, window: WindowRef, state: StreamState) -> bool:
         """Keep what a window left behind; False where no memory is left for it."""
@@ -79,7 +95,14 @@ class Slots:
     def clear(self) -> None:
         """Forget all states."""
         self._slots.clear()
+        self._last.clear()
+        self._n_gaps.clear()
         self.n_bytes = 0
+
+    def _count_gaps(self, window: WindowRef) -> None:
+        last, self._last[window.camera] = self._last.get(window.camera), window
+        is_gap = last is not None and _mismatch(last, window) == "gap"
+        self._n_gaps[window.camera] = self._n_gaps.get(window.camera, 0) + 1 if is_gap else 0
 
     def _room_for(self, n_bytes: int) -> bool:
         idle_bytes = sum(self._slots[camera].state.n_bytes for camera in self._idle())

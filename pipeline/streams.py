@@ -119,7 +119,7 @@ class Streams:
             found = None if stepper is None else self._slots.find(window)
             is_state = found is not None and not isinstance(found, str)
             reset = found if isinstance(found, str) else None
-            if reset == "memory":
+            if reset == "memory" or (reset and not self._slots.is_worth_keeping(window)):
                 stepper = None
             if stepper is None and self._differs:
                 reset = "mismatch"

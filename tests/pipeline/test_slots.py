@@ -66,6 +66,20 @@ def test_any_other_window_gets_none_and_the_state_is_gone(
     assert slots.find(window(first_seq=4)) == "first"
 
 
+def test_states_are_not_worth_making_where_windows_are_left_out_again_and_again() -> None:
+    """One gap is bad luck, two in a row are a habit; two windows in a row end it."""
+    slots = Slots(100)
+    worth = []
+    for at in (0, 4, 12, 20, 28, 32, 36, 44, 48):
+        ref = window(first_seq=at)
+        found = slots.find(ref)
+        worth.append(slots.is_worth_keeping(ref))
+        if isinstance(found, State) or worth[-1]:
+            slots.keep(ref, State(10))
+    assert worth == [True, True, True, False, False, True, True, True, True]
+    assert slots.is_worth_keeping(window("b"))
+
+
 def test_cameras_do_not_share() -> None:
     """The same numbers at another camera are another stream."""
     slots = Slots(100)
@@ -94,10 +108,10 @@ def test_who_has_left_makes_room() -> None:
     slots.keep(window("gone"), State(50))
     for turn in range(7):
         slots.keep(window("b", first_seq=4 * turn), State(50))
-        assert slots.find(window("c")) == "memory"
+        assert slots.find(window("c", first_seq=4 * turn)) == "memory"
     slots.keep(window("b", first_seq=28), State(50))
-    assert slots.find(window("c")) == "first"
-    assert slots.keep(window("c"), State(50))
+    assert slots.find(window("c", first_seq=28)) == "first"
+    assert slots.keep(window("c", first_seq=28), State(50))
     assert slots.find(window("gone", first_seq=4)) != "first"
     assert slots.n_bytes == 100
 

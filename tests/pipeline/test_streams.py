@@ -93,6 +93,23 @@ def test_what_does_not_follow_is_computed_in_full(following: WindowRef, reset: s
     assert engine.calls == ["init 1", "init 1", "step 1"]
 
 
+def test_where_windows_are_left_out_again_and_again_no_state_is_made() -> None:
+    """Full windows alone, until two follow each other again."""
+    engine = Engine()
+    streams = streams_of(engine)
+    found = [classify(streams, ref("a", at))[0] for at in (0, 4, 12, 20, 28, 32, 36)]
+    assert engine.calls == [
+        "init 1",
+        "step 1",
+        "init 1",
+        "predict 1",
+        "predict 1",
+        "init 1",
+        "step 1",
+    ]
+    assert [scored.reset for scored in found] == ["first", None, "gap", "gap", "gap", "first", None]
+
+
 @pytest.mark.parametrize(
     "window", [ref("a", 0, hop=0), ref("a", 0, hop=8), ref("", 0)], ids=["none", "other", "nobody"]
 )
