@@ -55,10 +55,13 @@ def test_a_hop_outside_the_geometry_has_no_stepper(
 
 
 def test_a_causal_bundle_has_no_exact_step(bundle: Bundle, tmp_path: Path) -> None:
-    """Its windows are computed in full."""
+    """It has causal ones, and in int8 none: ranges are known for the blocks as pairs alone."""
     manifest = bundle.manifest.model_copy(update={"temporal_padding": "causal"})
     causal = Bundle(manifest, bundle.weights, bundle.score_kernel, bundle.score_bias, "causal")
-    assert network(causal, tmp_path).stepper(4) is None
+    stepper = network(causal, tmp_path).stepper(4)
+    assert stepper is not None
+    assert stepper.mode == "causal"
+    assert network(causal, tmp_path, "int8").stepper(4) is None
 
 
 def test_int8_is_calibrated_once(
