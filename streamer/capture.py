@@ -99,7 +99,8 @@ class Capture:
     def set_rate(self, camera: str, analysis_fps: float) -> None:
         """Sample a camera at another rate, also after the process was replaced."""
         self._rates[camera] = analysis_fps
-        if self._child is not None:
+        # A process that replaced another one was never told of cameras that had ended.
+        if self._child is not None and not self._connections[camera].is_ended:
             self._child.send(SetRate(camera=camera, analysis_fps=analysis_fps))
 
     async def run(self) -> None:

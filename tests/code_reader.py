@@ -123,7 +123,7 @@ class BusyAtFirst(CodeReader):
     """
 
     window_s: float = 0.64
-    busy_s: float = 8.0
+    busy_s: float = 6.0
     until: float = 0.0
 
     def warm_up(self, *limits: object) -> WarmUp:

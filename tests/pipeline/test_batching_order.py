@@ -149,6 +149,17 @@ def test_steps_do_not_starve_full_windows_under_overload() -> None:
     assert max(served.values()) / min(served.values()) <= 1.05
 
 
+def test_a_cheap_step_waits_for_its_turn_under_overload() -> None:
+    """Although the full window would have time: steps would get more than their share."""
+    policy = batcher()
+    policy.offer(made("stream", 0.0), 0.0)
+    next_of(policy, 0.0)
+    for at in (0.7, 0.75):
+        policy.offer(made("other", at), at)
+    policy.offer(made("stream", 0.8, last_seq=39), 0.8)
+    assert cameras(next_of(policy, 0.8)) == ["other"]
+
+
 def test_a_lost_worker_or_window_makes_the_next_window_full() -> None:
     """What the batcher expects follows what the worker has."""
     policy = batcher()

@@ -178,11 +178,10 @@ def test_a_wider_hop_without_steps_that_saves_nothing_is_passed_over() -> None:
 
 
 def test_after_a_change_of_the_rate_nothing_is_judged_before_the_rings_are_full() -> None:
-    """For 32 frames no window comes: that looks like no work at all."""
-    load = Load()
-    load.go(300, lost=9, ok=1, busy=1.0)
+    """For 32 frames no window comes: that looks like no work at all, and is no reason to go."""
     load = Load()
     while load.policy.level < 3:
         load.go(REVIEW_S, lost=9, ok=1, busy=1.0)
-    refill_s = 32 / 5.0
-    assert load.go(refill_s, lost=0, ok=0, busy=0.0) == 3
+    refill_s, interval_s, span_s = 32 / 5.0, 32 / 5.0, 2 * 32 / 5.0
+    assert load.go(refill_s + interval_s + span_s - 1, lost=0, ok=0, busy=0.0) == 3
+    assert load.go(2, lost=0, ok=0, busy=0.0) == 2

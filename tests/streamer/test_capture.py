@@ -144,6 +144,23 @@ async def test_a_camera_keeps_the_rate_it_was_given_when_its_process_is_replaced
     assert resets == ["start", "config", "reconnect"]
 
 
+async def test_a_rate_for_a_camera_that_has_ended_disturbs_nobody(rings: list[RingSpec]) -> None:
+    """Its process was replaced meanwhile and does not know it: the neighbour goes on."""
+    bench = Bench(rings)
+    async with bench.running():
+        await eventually(lambda: len(bench.of("cam0", FrameNote)) > 2)
+        bench.capture._connections["cam1"].end("gone", is_error=False)
+        pid = bench.capture.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        n_before = len(bench.of("cam0", FrameNote))
+        await eventually(lambda: len(bench.of("cam0", FrameNote)) > n_before)
+        bench.capture.set_rate("cam1", 5.0)
+        n_before = len(bench.of("cam0", FrameNote))
+        await eventually(lambda: len(bench.of("cam0", FrameNote)) > n_before + 5)
+        assert bench.capture.n_restarts == 1
+
+
 async def test_a_process_that_cannot_be_started_is_tried_again(rings: list[RingSpec]) -> None:
     """No free file descriptor for a while: the camera waits, nothing is raised."""
     bench = Bench(rings[:1])
