@@ -1,8 +1,8 @@
 """OpenVINO's CPU device: models compiled, kept on disk, and run.
 
 In: a way to write a model down. Out: requests that infer. A compiled model is kept as OpenVINO
-exports it, under everything it depends on; OpenVINO's own `CACHE_DIR` does not notice a flipped
-bit, `model.cache` does. Invariant: whatever OpenVINO raises leaves here as `EngineFailedError`.
+exports it, under everything it depends on, in `model.cache`, which notices a flipped bit.
+Invariant: whatever OpenVINO raises leaves here as `EngineFailedError`.
 """
 
 from __future__ import annotations
