@@ -54,6 +54,7 @@ def test_work_between_samples_is_counted() -> None:
 async def test_a_trial_runs_until_the_block_ends() -> None:
     """Frames, then the worker, then a measured span; nothing is left behind."""
     async with trial(config_of(camera_config("c", SCENE)), READER) as run:
+        assert not run.pipeline.config.analysis.degrade
         frames_at = await run.until_frames()
         assert await run.until_ready() >= frames_at or run.status.worker.state == "ready"
         costs, span_s = await run.measure(0.3)
