@@ -113,30 +113,26 @@ class Network:
         )
 
     def _causal_stepper(self, hop: int, size: tuple[int, int]) -> Stepper | None:
-        facts = self._bundle.manifest
-        if self.precision == "int8":
-            return None  # ranges are known for the blocks as pairs, causal steps run them collapsed
-        network = fuse(
-            self._bundle.weights, "causal", blocks="collapsed", pixel_scale=facts.pixel_scale
-        )
+        frames = self._bundle.manifest.frames
         graphs = OpenVinoCausalGraphs(
-            Layers(network),
-            self._head,
-            size,
-            self.precision,
-            self._device.compiled,
-            facts.frames,
+            self._layers, self._head, size, self.precision, self._device.compiled, frames
         )
         try:
-            return CausalStepper(hop, facts.frames, graphs, size)
+            return CausalStepper(hop, frames, graphs, size)
         except ValueError:
             return None
 
     @cached_property
     def _layers(self) -> Layers:
         facts = self._bundle.manifest
-        # Blocks as pairs: their collapsed kernels multiply more and gain nothing (DECISIONS).
-        network = fuse(self._bundle.weights, facts.temporal_padding, pixel_scale=facts.pixel_scale)
+        # Blocks as pairs: their collapsed kernels multiply more and gain nothing (DECISIONS), but
+        # with one kernel a convolution less is kept between causal steps.
+        network = fuse(
+            self._bundle.weights,
+            facts.temporal_padding,
+            blocks="collapsed" if facts.temporal_padding == "causal" else "pairs",
+            pixel_scale=facts.pixel_scale,
+        )
         layers = Layers(network)
         return layers if self.precision != "int8" else Layers(network, self._ranges(layers))
 

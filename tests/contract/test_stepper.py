@@ -153,13 +153,14 @@ def test_what_does_not_fit_is_refused_and_harmless(made: Made, video: Any) -> No
     assert len(stepper.step(new, states)[2]) == 2
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("engine", available_engines())
+@pytest.mark.parametrize(("engine", "precision"), WAYS)
 def test_a_causal_bundle_runs_step_by_step(
     engine: str, precision: str, bundle: Bundle, video: Any
 ) -> None:
     """Its steppers were compared with the run over the whole stream; a first window is the full
     one, alone and in a batch, and streams of a batch do not mix."""
+    if precision == "int8":
+        pytest.importorskip("nncf", reason="the extra openvino is not installed")
     manifest = bundle.manifest.model_copy(update={"temporal_padding": "causal"})
     causal = Bundle(manifest, bundle.weights, bundle.score_kernel, bundle.score_bias, "causal")
     config = ModelConfig.model_validate({"engine": engine, "precision": precision})
@@ -180,5 +181,5 @@ def test_a_causal_bundle_runs_step_by_step(
         _, alone, _ = stepper.step(new[n : n + 1], states[n : n + 1])
         assert far(alone, together[n : n + 1]) <= tolerance
     # Frames before the window count: it is no window by itself.
-    assert far(together, classifier.predict(video[:, HOP : FRAMES + HOP])[1]) > tolerance
+    assert far(together, classifier.predict(video[:, HOP : FRAMES + HOP])[1]) > 5e-3
     classifier.close()
