@@ -55,7 +55,7 @@ def test_a_hop_outside_the_geometry_has_no_stepper(
 
 
 def test_a_causal_bundle_has_no_exact_step(bundle: Bundle, tmp_path: Path) -> None:
-    """It has causal ones, and in int8 none: ranges are known for the blocks as pairs alone."""
+    """It has causal ones, for hops that fit its stride."""
     manifest = bundle.manifest.model_copy(update={"temporal_padding": "causal"})
     causal = Bundle(manifest, bundle.weights, bundle.score_kernel, bundle.score_bias, "causal")
     stepper = network(causal, tmp_path).stepper(4)
