@@ -27,6 +27,8 @@ def build_graph(
     score_kernel: npt.NDArray[np.float32],
     score_bias: npt.NDArray[np.float32],
     precision: str,
+    *,
+    is_compiled: bool = False,
 ) -> Graph:
     """Trace the fused network.
 
@@ -35,6 +37,7 @@ def build_graph(
         score_kernel: float32 (E, K).
         score_bias: float32 (K,).
         precision: of convolutions; pooling to the embedding and everything after is float32.
+        is_compiled: by XLA, anew for each shape.
 
     Returns:
         A function of uint8 (N, T, H, W, 3) that gives float32 scores (N, K) and embeddings (N, E).
@@ -57,7 +60,8 @@ def build_graph(
         return tf.sigmoid(tf.matmul(embeddings, head[2]) + head[3]), embeddings
 
     signature = tf.TensorSpec((None, None, None, None, spec.CHANNELS), tf.uint8)
-    graph: Graph = tf.function(infer, autograph=False).get_concrete_function(signature)
+    function = tf.function(infer, autograph=False, jit_compile=is_compiled)
+    graph: Graph = function if is_compiled else function.get_concrete_function(signature)
     return graph
 
 

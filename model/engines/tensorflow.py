@@ -35,6 +35,7 @@ from model.engines.tensorflow_choice import (
     run,
 )
 from model.engines.tensorflow_stepper import make_stepper, verified
+from model.engines.threads import choose_threads, measured, thread_counts
 from model.errors import EngineFailedError
 
 WAY_FIELDS = [field.name for field in fields(Way)]
@@ -69,12 +70,12 @@ class TensorFlowClassifier:
             raise EngineFailedError("a classifier is warmed up once, before close")
         if max_batch < 1:
             raise ValueError(f"max_batch must be at least 1, got {max_batch}")
-        _set_threads(self._config.threads)
+        _share_gpus()
+        _set_threads(self._config.threads or self._best_threads(bundle))
         self._max_batch = max_batch
-        device = "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
         runtime = f"tensorflow {tf.__version__}"
         wanted = sorted(set(hops)) if self._config.mode != "full" else []
-        memory = Memory(bundle, self._config, f"{runtime} {device}", f"{max_batch} {wanted}")
+        memory = Memory(bundle, self._config, f"{runtime} {device()}", f"{max_batch} {wanted}")
         try:
             choice = self._recalled(bundle, memory) or self._measured(bundle, memory, wanted)
         except tf.errors.OpError as err:
@@ -82,7 +83,7 @@ class TensorFlowClassifier:
         self._bundle = None
         _release_memory()
         report = choice.report | {"relative_difference": choice.difference}
-        return WarmUp(runtime, choice.way[0], device, choice.cost_s, report, choice.step_cost_s)
+        return WarmUp(runtime, choice.way[0], device(), choice.cost_s, report, choice.step_cost_s)
 
     def predict(self, clips: Clips) -> tuple[Scores, Embeddings]:
         """Classify clips; see `Classifier.predict`."""
@@ -116,10 +117,22 @@ class TensorFlowClassifier:
         self._graph = self._bundle = None
         self._steppers.clear()
 
+    def _best_threads(self, bundle: Bundle) -> int | None:
+        """Threads as measured once on this machine; None where there is nothing to choose."""
+        counts = thread_counts()
+        if len(counts) < 2 or _is_running() or device() == "gpu":
+            return None
+        memory = Memory(bundle, self._config, f"tensorflow {tf.__version__}", f"threads {counts}")
+        content = memory.cache.read("threads", memory.key)
+        if content is None:
+            content = str(choose_threads(bundle.manifest, counts, measured) or counts[0]).encode()
+            memory.cache.write("threads", memory.key, content)
+        return int(content)
+
     def _measured(self, bundle: Bundle, memory: Memory, hops: Sequence[int]) -> Remembered:
         """Choose the form of the full window, then the hops worth a stepper; remember both."""
         report: dict[str, float] = {}
-        best = choose(bundle, self._config.precision, report)
+        best = choose(bundle, self._config.precision, report, device())
         if self._config.mode == "full":
             graph = graph_of(bundle, best.way, is_constant=True)
             best = replace(best, graph=graph, cost_s=clip_cost(graph, bundle.manifest, 1))
@@ -132,7 +145,7 @@ class TensorFlowClassifier:
                 step_cost_s[hop] = costs
         _, embeddings = run(best.graph, probe_clips(bundle), 1)
         choice = Remembered(
-            way=list(astuple(best.way)),
+            way=[str(part) for part in astuple(best.way)],
             difference=best.difference,
             cost_s=cost_s,
             step_cost_s=step_cost_s,
@@ -147,7 +160,7 @@ class TensorFlowClassifier:
         choice = memory.recall()
         if choice is None:
             return None
-        way = msgspec.convert(dict(zip(WAY_FIELDS, choice.way, strict=True)), Way)
+        way = msgspec.convert(dict(zip(WAY_FIELDS, choice.way, strict=True)), Way, strict=False)
         graph = graph_of(bundle, way, is_constant=self._config.mode == "full")
         _, embeddings = run(graph, probe_clips(bundle), 1)
         if not choice.computes(embeddings, TOLERANCE[way.precision]):
@@ -202,12 +215,34 @@ class TensorFlowClassifier:
         return costs
 
 
+def device() -> str:
+    """Name what TensorFlow computes on: a GPU where it sees one."""
+    return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+
+
 def _release_memory() -> None:
     """Give back what the rejected candidates and the compiler held (100 MB, with glibc)."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def _share_gpus() -> None:
+    """Take GPU memory as it is needed: by default TensorFlow takes all of it at once."""
+    if not _is_running():
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _is_running() -> bool:
+    """Whether this process has begun to compute, from when on nothing can be set."""
+    current = tf.config.threading
+    try:
+        current.set_intra_op_parallelism_threads(current.get_intra_op_parallelism_threads())
+    except RuntimeError:
+        return True
+    return False
 
 
 def _set_threads(threads: int | None) -> None:

@@ -8,7 +8,7 @@ was verified is what runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 
@@ -31,6 +31,9 @@ FORMS: tuple[tuple[PairForm, PairForm], ...] = (
 )
 """(stem, blocks) in the order of preference; a later one must be clearly faster."""
 
+AUTO = {"cpu": ("float32", "bfloat16"), "gpu": ("float32", "bfloat16", "float16")}
+"""Precisions that `auto` measures, by device."""
+
 CHUNK_BYTES = 64 << 20
 """Activations the graph may hold at once; larger batches run in chunks. At 256 px one clip fills it
 (50 MB in bfloat16, 100 in float32), and a batch of 4 then costs what 4 clips cost (0.54 s both
@@ -42,19 +45,22 @@ class Way:
     """How the network is written down.
 
     Attributes:
-        precision: float32 or bfloat16.
+        precision: float32, bfloat16 or float16.
         stem: form of the pairs of the stem.
         blocks: form of the 3x3x3 pairs of the blocks.
+        is_compiled: by XLA, instead of being run operation by operation.
     """
 
     precision: str
     stem: PairForm
     blocks: PairForm
+    is_compiled: bool = False
 
     @property
     def name(self) -> str:
         """For the warm-up report."""
-        return f"{self.precision}_{self.stem}_{self.blocks}"
+        name = f"{self.precision}_{self.stem}_{self.blocks}"
+        return f"{name}_xla" if self.is_compiled else name
 
     def network(self, bundle: Bundle) -> FusedNetwork:
         """Fuse the bundle's weights this way."""
@@ -85,18 +91,20 @@ class Candidate:
     cost_s: float
 
 
-def choose(bundle: Bundle, wanted: str, report: dict[str, float]) -> Candidate:
+def choose(bundle: Bundle, wanted: str, report: dict[str, float], device: str) -> Candidate:
     """Measure the precisions in the preferred form, then other forms of the better one.
 
     Args:
         bundle: weights and facts.
         wanted: a precision, or `auto`.
         report: takes milliseconds and difference of every candidate.
+        device: cpu or gpu. On a GPU float16 and XLA are measured too; on a CPU oneDNN knows no
+            float16, and XLA's code takes three times as long.
 
     Raises:
         EngineFailedError: nothing agrees with the network.
     """
-    precisions = ("float32", "bfloat16") if wanted == "auto" else (wanted,)
+    precisions = AUTO[device] if wanted == "auto" else (wanted,)
     probe = probe_clips(bundle)
     check = (probe, reference_outputs(bundle, probe))
     best: Candidate | None = None
@@ -105,9 +113,12 @@ def choose(bundle: Bundle, wanted: str, report: dict[str, float]) -> Candidate:
         best = better(best, found, report)
     if best is None:
         raise EngineFailedError(f"no precision agrees with the network: {report}")
-    for form in FORMS[1:]:
-        found = _candidate(bundle, Way(best.way.precision, *form), check, best)
-        best = better(best, found, report) or best
+    ways = [replace(best.way, stem=stem, blocks=blocks) for stem, blocks in FORMS[1:]]
+    for way in ways:
+        best = better(best, _candidate(bundle, way, check, best), report) or best
+    if device == "gpu":
+        way = replace(best.way, is_compiled=True)
+        best = better(best, _candidate(bundle, way, check, best), report) or best
     return best
 
 
@@ -121,10 +132,16 @@ def _candidate(
     probe, reference = check
     graph = graph_of(bundle, way)
     tolerance = TOLERANCE[way.precision]
-    difference = disagreement(reference, run(graph, probe, 1), tolerance)
     give_up_s = float("inf") if best is None else 1.0 + 5.0 * best.cost_s
-    is_right = difference <= tolerance
-    cost_s = clip_cost(graph, bundle.manifest, 1, give_up_s) if is_right else float("inf")
+    try:
+        difference = disagreement(reference, run(graph, probe, 1), tolerance)
+        is_right = difference <= tolerance
+        cost_s = clip_cost(graph, bundle.manifest, 1, give_up_s) if is_right else float("inf")
+    except tf.errors.OpError:
+        if best is None:
+            raise
+        # This device has no kernel for it; another way works.
+        difference = cost_s = float("inf")
     return Candidate(way, graph, difference, cost_s)
 
 
@@ -139,7 +156,13 @@ def graph_of(bundle: Bundle, way: Way, *, is_constant: bool = False) -> Graph:
     network = way.network(bundle)
     if not is_constant:
         network = hold(network, way.precision)
-    return build_graph(network, bundle.score_kernel, bundle.score_bias, way.precision)
+    return build_graph(
+        network,
+        bundle.score_kernel,
+        bundle.score_bias,
+        way.precision,
+        is_compiled=way.is_compiled,
+    )
 
 
 def better(best: Candidate | None, found: Candidate, report: dict[str, float]) -> Candidate | None:
@@ -173,5 +196,5 @@ def chunk_size(manifest: Manifest, precision: str) -> int:
     Two neighbouring layers live at a time.
     """
     sizes = [prod(row.output) for row in spec.layer_table(manifest.frames, manifest.size_px)]
-    n_bytes = max(a + b for a, b in pairwise(sizes)) * (2 if precision == "bfloat16" else 4)
+    n_bytes = max(a + b for a, b in pairwise(sizes)) * (4 if precision == "float32" else 2)
     return max(1, CHUNK_BYTES // n_bytes)

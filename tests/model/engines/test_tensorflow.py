@@ -192,3 +192,24 @@ else:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_threads_are_measured_once_on_a_machine(
+    small_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where cores have two threads each; the next start knows, and what is configured holds."""
+    measurements: list[int] = []
+
+    def measured(manifest: Any, n: int) -> float:
+        measurements.append(n)
+        return float(n)
+
+    monkeypatch.setattr(engine, "thread_counts", lambda: (8, 4))
+    monkeypatch.setattr(engine, "measured", measured)
+    monkeypatch.setattr(engine, "_is_running", lambda: False)
+    config = ModelConfig(cache_dir=tmp_path)
+    for _ in range(2):
+        assert TensorFlowClassifier(small_bundle, config)._best_threads(small_bundle) == 4
+    assert measurements == [8, 4]
+    monkeypatch.setattr(engine, "_is_running", lambda: True)
+    assert TensorFlowClassifier(small_bundle, config)._best_threads(small_bundle) is None

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
-from model.bundle import UNTRAINED
+from model.bundle import UNTRAINED, Bundle
+from model.classifier import TOLERANCE
 from model.engines import tensorflow_choice as choice
 from model.engines.tensorflow_choice import Candidate, Way, chunk_size
 
@@ -53,3 +55,39 @@ def test_a_hopeless_candidate_is_timed_once() -> None:
     assert len(runs) == 1
     choice.clip_cost(graph, small, 1)
     assert len(runs) == 5
+
+
+def test_on_a_gpu_float16_and_xla_are_measured_too(small_bundle: Bundle) -> None:
+    """What the device has no kernel for is passed over; what is kept was verified.
+
+    The device here is a CPU that is called a GPU: float16 may fail on it, XLA works.
+    """
+    report: dict[str, float] = {}
+    best = choice.choose(small_bundle, "auto", report, "gpu")
+    assert {"float16_collapsed_pairs_ms", "bfloat16_collapsed_pairs_ms"} <= set(report)
+    [compiled] = [name for name in report if name.endswith("_xla_difference")]
+    assert report[compiled] <= TOLERANCE[best.way.precision]
+    assert best.difference <= TOLERANCE[best.way.precision]
+
+
+def test_a_precision_the_device_cannot_run_is_an_error_only_if_it_was_asked_for(
+    small_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among others it is passed over."""
+    whole = choice.run
+
+    def refusing(graph: Any, clips: Any, chunk: int) -> Any:
+        if graph == "bfloat16":
+            raise tf.errors.UnimplementedError(None, None, "no kernel")
+        return whole(graph, clips, chunk)
+
+    made = choice.graph_of
+    monkeypatch.setattr(choice, "run", refusing)
+    monkeypatch.setattr(
+        choice,
+        "graph_of",
+        lambda bundle, way: "bfloat16" if way.precision == "bfloat16" else made(bundle, way),
+    )
+    assert choice.choose(small_bundle, "auto", {}, "cpu").way.precision == "float32"
+    with pytest.raises(tf.errors.UnimplementedError):
+        choice.choose(small_bundle, "bfloat16", {}, "cpu")
