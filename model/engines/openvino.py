@@ -148,20 +148,30 @@ class OpenVinoClassifier:
         choice = memory.recall()
         if choice is None:
             return None
+        try:
+            is_right = self._rebuilt(bundle, memory, choice)
+        except (ValueError, KeyError):  # not what this program writes
+            is_right = False
+        if not is_right:
+            memory.forget()
+            return None
+        return choice
+
+    def _rebuilt(self, bundle: Bundle, memory: Memory, choice: Remembered) -> bool:
+        """Build a choice; False where it does not compute what it computed."""
         [precision] = choice.way
         network = Network(bundle, precision, self._config.threads, memory)
         full = network.full(self._manifest.size_px)
         _, embeddings = full(golden_clips(self._manifest, 1))
         if not choice.computes(embeddings, TOLERANCE[precision]):
-            memory.forget()
-            return None
+            return False
         for hop in choice.step_cost_s:
             stepper = network.stepper(hop)
             if stepper is not None:
                 step_cost(stepper, self._manifest, 1, give_up_s=0.0)
                 self._steppers[hop] = stepper
         self._full = full
-        return choice
+        return True
 
     def _choose(self, bundle: Bundle, memory: Memory, report: dict[str, float]) -> Candidate:
         """Measure the precisions that may be used, and keep the fastest that is right."""

@@ -7,12 +7,9 @@ Invariant: whatever OpenVINO raises leaves here as `EngineFailedError`.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +17,7 @@ import numpy.typing as npt
 import openvino as ov
 
 from model.cache import Cache
+from model.engines.memory import program
 from model.errors import EngineFailedError
 
 Array = npt.NDArray[Any]
@@ -52,7 +50,7 @@ class Device:
         self._key = dict(key) | {
             "precision": precision,
             "threads": str(threads),
-            "program": _program(),
+            "program": program(),
             "engine": ov.get_version(),
         }
 
@@ -130,11 +128,3 @@ def translated(what: str) -> Iterator[None]:
 def _bits(values: Array) -> Array:
     """Values NumPy can copy: bfloat16, which it does not know, as 16 bits."""
     return values if values.dtype in (np.uint8, np.float32) else values.view(np.uint16)
-
-
-@functools.cache
-def _program() -> str:
-    """Digest of the files that decide how a model is written down."""
-    folder = Path(__file__).parent
-    files = [*sorted(folder.glob("openvino*.py")), *sorted(folder.parent.glob("*.py"))]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -160,12 +160,22 @@ class TensorFlowClassifier:
         choice = memory.recall()
         if choice is None:
             return None
+        try:
+            is_right = self._rebuilt(bundle, choice)
+        except (ValueError, msgspec.MsgspecError):  # not what this program writes
+            is_right = False
+        if not is_right:
+            memory.forget()
+            return None
+        return choice
+
+    def _rebuilt(self, bundle: Bundle, choice: Remembered) -> bool:
+        """Build a choice; False where it does not compute what it computed."""
         way = msgspec.convert(dict(zip(WAY_FIELDS, choice.way, strict=True)), Way, strict=False)
         graph = graph_of(bundle, way, is_constant=self._config.mode == "full")
         _, embeddings = run(graph, probe_clips(bundle), 1)
         if not choice.computes(embeddings, TOLERANCE[way.precision]):
-            memory.forget()
-            return None
+            return False
         self._use(bundle, way, graph)
         clip_cost(graph, bundle.manifest, 1, 0.0)
         for hop in choice.step_cost_s:
@@ -173,7 +183,7 @@ class TensorFlowClassifier:
             if stepper is not None:
                 step_cost(stepper, bundle.manifest, 1, give_up_s=0.0)
                 self._steppers[hop] = stepper
-        return choice
+        return True
 
     def _make_stepper(self, bundle: Bundle, way: Way, hop: int) -> Stepper | None:
         # Constants for the hop that runs all day alone: each further one would take 70 MB more.

@@ -125,8 +125,10 @@ def test_a_second_start_measures_nothing_again(
         {"golden": [[0.0] * 16] * 2},
         {"golden": [[1.0]]},
         {"golden": [[float("nan")] * 16] * 2},
+        {"way": ["float32", "collapsed"]},
+        {"way": ["float32", "collapsed", "sideways", "False"]},
     ],
-    ids=["other results", "other shape", "no numbers"],
+    ids=["other results", "other shape", "no numbers", "another program's way", "no way"],
 )
 def test_a_choice_that_computes_something_else_is_forgotten(
     longer_bundle: Bundle, tmp_path: Path, change: dict[str, Any]
