@@ -161,3 +161,21 @@ class Classifier(Protocol):
     def close(self) -> None:
         """Free the runtime's resources; idempotent."""
         ...
+
+
+def check_clips(clips: Clips, max_batch: int, one: tuple[int, ...]) -> None:
+    """Refuse clips a classifier was not warmed up for.
+
+    Args:
+        clips: as handed to `predict`.
+        max_batch: as handed to `warm_up`.
+        one: shape of a clip, (T, S, S, 3).
+
+    Raises:
+        ValueError: dtype, shape or number differs.
+    """
+    if clips.dtype != np.uint8 or clips.shape[1:] != one or not 1 <= len(clips) <= max_batch:
+        raise ValueError(
+            f"clips must be uint8 (1..{max_batch}, {', '.join(map(str, one))}),"
+            f" got {clips.dtype} {clips.shape}"
+        )

@@ -17,7 +17,7 @@ import openvino as ov
 
 from model import spec
 from model.bundle import Bundle
-from model.classifier import TOLERANCE, Clips, Embeddings, Scores, Stepper, WarmUp
+from model.classifier import TOLERANCE, Clips, Embeddings, Scores, Stepper, WarmUp, check_clips
 from model.config import ModelConfig
 from model.engines.measure import (
     MIN_GAIN,
@@ -97,15 +97,7 @@ class OpenVinoClassifier:
             raise EngineFailedError("the classifier is not warmed up, or closed")
         facts = self._manifest
         one = (facts.frames, facts.size_px, facts.size_px, spec.CHANNELS)
-        if (
-            clips.dtype != np.uint8
-            or clips.shape[1:] != one
-            or not 1 <= len(clips) <= self._max_batch
-        ):
-            raise ValueError(
-                f"clips must be uint8 (1..{self._max_batch}, {', '.join(map(str, one))}),"
-                f" got {clips.dtype} {clips.shape}"
-            )
+        check_clips(clips, self._max_batch, one)
         try:
             return self._full(clips)
         except EngineFailedError:

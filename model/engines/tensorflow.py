@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from dataclasses import astuple, fields, replace
 
 import msgspec
-import numpy as np
 import tensorflow as tf
 
 from model import spec
 from model.bundle import Bundle
-from model.classifier import TOLERANCE, Clips, Embeddings, Scores, Stepper, WarmUp
+from model.classifier import TOLERANCE, Clips, Embeddings, Scores, Stepper, WarmUp, check_clips
 from model.config import ModelConfig
 from model.engines.graph import Graph
 from model.engines.measure import by_batch, step_cost
@@ -91,15 +90,7 @@ class TensorFlowClassifier:
             raise EngineFailedError("the classifier is not warmed up, or closed")
         facts = self._manifest
         one = (facts.frames, facts.size_px, facts.size_px, spec.CHANNELS)
-        if (
-            clips.dtype != np.uint8
-            or clips.shape[1:] != one
-            or not 1 <= len(clips) <= self._max_batch
-        ):
-            raise ValueError(
-                f"clips must be uint8 (1..{self._max_batch}, {', '.join(map(str, one))}),"
-                f" got {clips.dtype} {clips.shape}"
-            )
+        check_clips(clips, self._max_batch, one)
         try:
             return run(self._graph, clips, self._chunk)
         except tf.errors.OpError as err:
