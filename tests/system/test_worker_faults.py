@@ -217,8 +217,10 @@ async def rig(
             group.create_task(made.feed(n_cameras), name="feed"),
             group.create_task(asyncio.to_thread(made.sleep_beside), name="beside"),
         ]
-        yield made
-        made.is_over.set()
+        try:
+            yield made
+        finally:
+            made.is_over.set()  # the thread beside cannot be cancelled
         await asyncio.wait(flow)
         made.worker.close()
         await worker
