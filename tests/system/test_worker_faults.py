@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -95,6 +95,9 @@ class Rig:
 
     def result(self, note: Result) -> None:
         self.n_results += 1
+
+    def served(self, windows: Sequence[Window], seconds: float) -> None:
+        assert seconds > 0
 
     def queue(self, depth: int, capacity: int) -> None:
         assert depth <= capacity + self.largest
