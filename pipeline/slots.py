@@ -1,7 +1,7 @@
 """What streams keep between windows: one slot a camera, within a memory budget; pure.
 
 In: window references as they come. Out: the state the window before left behind, or why there is
-none that fits. A state is handed out only to the window that begins exactly one hop later, in the
+none that fits. A state is handed out only to a window that begins one hop later, or a few, in the
 same unbroken run of the same ring: sequence numbers make a wrong reuse impossible. When memory is
 short, slots nobody has used for long make room, and else the newcomer gets none: pushing out a
 camera that is being served would only have both computed in full.
@@ -18,8 +18,26 @@ from streamer.worker_notes import StateReset, WindowRef
 IDLE_TURNS = 4
 """A slot is idle when each other slot could have been used this often since."""
 
+MAX_STEPS = 3
+"""Windows further apart than so many hops are computed in full: that is cheaper, and a state from
+it too. Up to there all steps are run, so that a window left out now and then costs no more than if
+it had been computed; with full windows instead, a worker that once falls behind stays behind."""
+
 PATIENCE = 1
 """Windows in a row that followed a gap, after which a camera's states are not worth making."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a window can continue from.
+
+    Attributes:
+        state: of the camera's last window.
+        n_steps: hops from that window to this one.
+    """
+
+    state: StreamState
+    n_steps: int
 
 
 @dataclass(slots=True)
@@ -49,8 +67,8 @@ class Slots:
         """Cameras that have a state."""
         return len(self._slots)
 
-    def find(self, window: WindowRef) -> StreamState | StateReset:
-        """Return the state of the window before this one, or why there is none.
+    def find(self, window: WindowRef) -> Found | StateReset:
+        """Return the state of the camera's last window, or why there is none that fits.
 
         A state that does not fit this window never fits a later one, and is dropped.
         """
@@ -63,7 +81,7 @@ class Slots:
         if (reason := _mismatch(slot.window, window)) is not None:
             self.drop(window.camera)
             return reason
-        return slot.state
+        return Found(slot.state, (window.first_seq - slot.window.first_seq) // window.hop)
 
     def is_worth_keeping(self, window: WindowRef) -> bool:
         """Tell whether what this window leaves behind is likely to be used.
@@ -121,6 +139,12 @@ def _mismatch(last: WindowRef, window: WindowRef) -> StateReset | None:
         (last.ring != window.ring, "ring"),
         (last.run != window.run, "run"),
         (last.hop != window.hop, "hop"),
-        (last.first_seq + window.hop != window.first_seq, "gap"),
+        (not _is_near(window.first_seq - last.first_seq, window), "gap"),
     )
     return next((reason for is_met, reason in reasons if is_met), None)
+
+
+def _is_near(distance: int, window: WindowRef) -> bool:
+    """A few whole hops, whose frames the window still holds."""
+    farthest = min(MAX_STEPS * window.hop, window.ring.n_frames)
+    return window.hop <= distance <= farthest and distance % window.hop == 0

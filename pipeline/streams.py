@@ -17,7 +17,7 @@ import numpy as np
 
 from model.classifier import TOLERANCE, Classifier, Clips, Embeddings, Scores, Stepper
 from model.errors import EngineFailedError
-from pipeline.slots import Slots
+from pipeline.slots import Found, Slots
 from streamer.worker_notes import Audit, StateReset, WindowRef
 
 log = logging.getLogger(__name__)
@@ -32,12 +32,14 @@ class Group:
         stepper: computes them; None for full windows that leave nothing behind.
         states: what the windows before left behind, one a window; empty for full windows.
         resets: why each window is computed in full, None where it is not or was not asked.
+        n_steps: hops from the windows before to these; more than one where some were left out.
     """
 
     windows: list[WindowRef] = field(default_factory=list)
     stepper: Stepper | None = None
     states: list[Any] = field(default_factory=list)
     resets: list[StateReset | None] = field(default_factory=list)
+    n_steps: int = 1
 
     @property
     def is_step(self) -> bool:
@@ -46,7 +48,7 @@ class Group:
 
     def n_frames(self, window: WindowRef) -> int:
         """How many of a window's newest frames are needed."""
-        return window.hop if self.is_step else window.ring.n_frames
+        return self.n_steps * window.hop if self.is_step else window.ring.n_frames
 
     def only(self, indexes: Sequence[int]) -> Group:
         """The same group with some of its windows."""
@@ -55,6 +57,7 @@ class Group:
             self.stepper,
             [self.states[n] for n in indexes] if self.is_step else [],
             [self.resets[n] for n in indexes],
+            self.n_steps,
         )
 
 
@@ -111,24 +114,24 @@ class Streams:
 
     def groups(self, windows: Sequence[WindowRef]) -> list[Group]:
         """Sort the windows of a batch by how they are computed: steps first, they are cheap."""
-        groups: dict[tuple[int, bool], Group] = {}
+        groups: dict[tuple[int, int], Group] = {}
         seen: set[str] = set()
         for window in windows:
             stepper = self._stepper(window) if window.camera not in seen else None
             seen.add(window.camera)
             found = None if stepper is None else self._slots.find(window)
-            is_state = found is not None and not isinstance(found, str)
             reset = found if isinstance(found, str) else None
+            n_steps = found.n_steps if isinstance(found, Found) else 0
             if reset == "memory" or (reset and not self._slots.is_worth_keeping(window)):
                 stepper = None
             if stepper is None and self._differs:
                 reset = "mismatch"
-            key = (window.hop if stepper is not None else 0, is_state)
-            group = groups.setdefault(key, Group(stepper=stepper))
+            key = (window.hop if stepper is not None else 0, n_steps)
+            group = groups.setdefault(key, Group(stepper=stepper, n_steps=n_steps))
             group.windows.append(window)
             group.resets.append(reset)
-            if is_state:
-                group.states.append(found)
+            if isinstance(found, Found):
+                group.states.append(found.state)
         return sorted(groups.values(), key=lambda group: not group.is_step)
 
     def run(self, group: Group, clips: Clips) -> list[Scored]:
@@ -148,10 +151,7 @@ class Streams:
             scores, _ = self._classifier.predict(clips)
             return self._scored(group, scores)
         try:
-            if group.is_step:
-                scores, embeddings, states = stepper.step(clips, group.states)
-            else:
-                scores, embeddings, states = stepper.init(clips)
+            scores, embeddings, states = _computed(stepper, group, clips)
         except EngineFailedError:
             raise
         except Exception:
@@ -221,3 +221,14 @@ class Streams:
         self._n_steps += 1
         if self._audit_every and self._n_steps % self._audit_every == 0:
             self._due = step
+
+
+def _computed(stepper: Stepper, group: Group, clips: Clips) -> tuple[Scores, Embeddings, list[Any]]:
+    """Run a first window, or the steps from the windows before to these."""
+    if not group.is_step:
+        return stepper.init(clips)
+    hop = stepper.hop
+    found = stepper.step(clips[:, :hop], group.states)
+    for at in range(hop, group.n_steps * hop, hop):
+        found = stepper.step(clips[:, at : at + hop], found[2])
+    return found

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.slots import Slots
+from pipeline.slots import Found, Slots
 from streamer.notes import RingSpec
 from streamer.worker_notes import WindowRef
 
@@ -34,20 +34,21 @@ def test_the_next_window_gets_the_state_and_may_replace_it() -> None:
     assert slots.find(window()) == "first"
     state = State(40)
     assert slots.keep(window(), state)
-    assert slots.find(window(first_seq=4)) is state
-    assert slots.find(window(first_seq=4)) is state
+    assert slots.find(window(first_seq=4)) == Found(state, 1)
+    assert slots.find(window(first_seq=4)) == Found(state, 1)
     later = State(40)
     assert slots.keep(window(first_seq=4), later)
-    assert slots.find(window(first_seq=8)) is later
+    assert slots.find(window(first_seq=8)) == Found(later, 1)
     assert (len(slots), slots.n_bytes) == (1, 40)
 
 
 @pytest.mark.parametrize(
     ("following", "reason"),
     [
-        (window(first_seq=8), "gap"),
+        (window(first_seq=16), "gap"),
         (window(first_seq=0), "gap"),
         (window(first_seq=3), "gap"),
+        (window(first_seq=6), "gap"),
         (window(first_seq=8, hop=8), "hop"),
         (window(first_seq=4, hop=8), "hop"),
         (window(first_seq=4, run=2), "run"),
@@ -66,15 +67,31 @@ def test_any_other_window_gets_none_and_the_state_is_gone(
     assert slots.find(window(first_seq=4)) == "first"
 
 
+@pytest.mark.parametrize(("first_seq", "n_steps"), [(4, 1), (8, 2), (12, 3)])
+def test_windows_left_out_are_stepped_over(first_seq: int, n_steps: int) -> None:
+    """Up to two; all steps are run."""
+    slots, state = Slots(100), State(40)
+    slots.keep(window(), state)
+    assert slots.find(window(first_seq=first_seq)) == Found(state, n_steps)
+
+
+def test_only_frames_of_the_window_itself_are_stepped_over() -> None:
+    """Three hops of 16 are more than its 32 frames."""
+    slots = Slots(100)
+    slots.keep(window(hop=16), State(40))
+    assert isinstance(slots.find(window(first_seq=32, hop=16)), Found)
+    assert slots.find(window(first_seq=48, hop=16)) == "gap"
+
+
 def test_states_are_not_worth_making_where_windows_are_left_out_again_and_again() -> None:
     """One gap is bad luck, two in a row are a habit; two windows in a row end it."""
     slots = Slots(100)
     worth = []
-    for at in (0, 4, 12, 20, 28, 32, 36, 44, 48):
+    for at in (0, 4, 24, 44, 64, 68, 72, 92, 96):
         ref = window(first_seq=at)
         found = slots.find(ref)
         worth.append(slots.is_worth_keeping(ref))
-        if isinstance(found, State) or worth[-1]:
+        if isinstance(found, Found) or worth[-1]:
             slots.keep(ref, State(10))
     assert worth == [True, True, True, False, False, True, True, True, True]
     assert slots.is_worth_keeping(window("b"))
@@ -85,7 +102,7 @@ def test_cameras_do_not_share() -> None:
     slots = Slots(100)
     slots.keep(window("a"), State(40))
     assert slots.find(window("b", first_seq=4)) == "first"
-    assert isinstance(slots.find(window("a", first_seq=4)), State)
+    assert isinstance(slots.find(window("a", first_seq=4)), Found)
 
 
 def test_a_newcomer_does_not_push_out_who_is_served() -> None:
@@ -98,8 +115,8 @@ def test_a_newcomer_does_not_push_out_who_is_served() -> None:
         assert not slots.keep(window("c", first_seq=at), State(50))
         at += 4
         assert slots.find(window("c", first_seq=at)) == "memory"
-        assert isinstance(slots.find(window("a", first_seq=at)), State)
-        assert isinstance(slots.find(window("b", first_seq=at)), State)
+        assert isinstance(slots.find(window("a", first_seq=at)), Found)
+        assert isinstance(slots.find(window("b", first_seq=at)), Found)
 
 
 def test_who_has_left_makes_room() -> None:
@@ -154,8 +171,10 @@ def test_whatever_comes_only_the_right_state_is_handed_out(
     for camera, at, run, size in calls:
         ref = window(camera, first_seq=4 * at, run=run)
         found = slots.find(ref)
-        if isinstance(found, State):
-            assert found.name == f"{camera} {4 * at - 4} {run}"
+        if isinstance(found, Found):
+            assert isinstance(found.state, State)
+            assert 1 <= found.n_steps <= 3
+            assert found.state.name == f"{camera} {4 * (at - found.n_steps)} {run}"
         slots.keep(ref, State(size, f"{camera} {4 * at} {run}"))
         kept = [slot.state.n_bytes for slot in slots._slots.values()]
         assert slots.n_bytes == sum(kept) <= budget

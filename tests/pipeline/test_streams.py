@@ -77,7 +77,7 @@ def test_streams_share_calls_and_steps_go_first() -> None:
 @pytest.mark.parametrize(
     ("following", "reset"),
     [
-        (ref("a", 8), "gap"),
+        (ref("a", 16), "gap"),
         (ref("a", 0), "gap"),
         (ref("a", 4, run=1), "run"),
     ],
@@ -93,11 +93,23 @@ def test_what_does_not_follow_is_computed_in_full(following: WindowRef, reset: s
     assert engine.calls == ["init 1", "init 1", "step 1"]
 
 
+def test_a_window_that_was_left_out_is_stepped_over() -> None:
+    """Two steps, one answer, the scores of the full window; apart from windows one step away."""
+    engine = Engine()
+    streams = streams_of(engine)
+    classify(streams, ref("a", 0), ref("b", 0))
+    found = classify(streams, ref("a", 8), ref("b", 4))
+    assert engine.calls[0] == "init 2"
+    assert sorted(engine.calls[1:]) == ["step 1"] * 3
+    assert [scored.is_step for scored in found] == [True, True]
+    assert classify(streams, ref("a", 12))[0].is_step
+
+
 def test_where_windows_are_left_out_again_and_again_no_state_is_made() -> None:
     """Full windows alone, until two follow each other again."""
     engine = Engine()
     streams = streams_of(engine)
-    found = [classify(streams, ref("a", at))[0] for at in (0, 4, 12, 20, 28, 32, 36)]
+    found = [classify(streams, ref("a", at))[0] for at in (0, 4, 24, 44, 64, 68, 72)]
     assert engine.calls == [
         "init 1",
         "step 1",
