@@ -87,7 +87,7 @@ class Slots:
         """Tell whether what this window leaves behind is likely to be used.
 
         Where windows are left out again and again, because there is too much work, no state is
-        ever used, and making one costs half as much again as a full window.
+        ever used, and making one costs two thirds more than a full window.
         """
         return self._n_gaps.get(window.camera, 0) <= PATIENCE
 

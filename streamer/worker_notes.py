@@ -102,8 +102,8 @@ class ModelRefused(Note, frozen=True, kw_only=True):
 WindowOutcome = Literal["ok", "stale", "error"]
 StateReset = Literal["first", "run", "gap", "hop", "ring", "memory", "error", "mismatch"]
 """Why a window was computed in full although its hop has steps: nothing of its camera is at hand;
-another unbroken run; a window was left out; another hop; another ring (size, restart); no memory
-left for it; the step failed; an audit found steps that differ."""
+another unbroken run; too many windows were left out; another hop; another ring (size, restart); no
+memory left for it; the step failed; an audit found steps that differ."""
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):

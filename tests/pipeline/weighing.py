@@ -72,7 +72,7 @@ class Engine:
         self.steps = Steps(self)
 
     def warm_up(self, max_batch: int, hops: Sequence[int] = ()) -> WarmUp:
-        raise NotImplementedError
+        return WarmUp("weighing", "float32", "cpu", {1: 0.001}, {}, {HOP: {1: 0.001}})
 
     def fail(self, call: str) -> None:
         if call in self.failing:
