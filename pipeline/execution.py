@@ -127,7 +127,7 @@ class BatchRunner:
         self._max_batch = max_batch
         self._now = now
         self._rings = Rings()
-        self._buffer: Clips | None = None
+        self._buffers: dict[tuple[int, ...], Clips] = {}
         self._audit: Audit | None = None
 
     def run(self, batch: Infer) -> Result:
@@ -230,10 +230,11 @@ class BatchRunner:
         """Bring the windows together; a single one is used where it lies."""
         if len(views) == 1:
             return views[0][None]
-        n_places = max(len(views), self._max_batch)
-        if self._buffer is None or self._buffer.shape != (n_places, *views[0].shape):
-            self._buffer = np.empty((n_places, *views[0].shape), np.uint8)
-        clips = self._buffer[: len(views)]
+        # One for whole windows and one for the frames of each kind of step: batches alternate.
+        shape = (max(len(views), self._max_batch), *views[0].shape)
+        if shape not in self._buffers:
+            self._buffers[shape] = np.empty(shape, np.uint8)
+        clips = self._buffers[shape][: len(views)]
         for place, view in zip(clips, views, strict=True):
             place[:] = view
         return clips
