@@ -19,11 +19,13 @@ from streamer.rendering.build import Rng
 from streamer.rendering.figure import Figure, Flat, drawn, flattened
 from streamer.rendering.surface import Stage
 from streamer.rendering.texture import Texture
-from streamer.truth import Series, Track
+from streamer.truth import LEAST_AREA, LEAST_VISIBLE, Series, Track
 
 PAD_PX = 2
 LONGEST_BLUR_PX = 24.0
 SKIN_PX = 64
+FAINT = 9.0
+"""Mean difference from the background, grey levels, below which an object is not clearly seen."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,13 @@ class Actor:
         self._area, self._visible = np.zeros(n), np.zeros(n)
         self.boxes = np.full((n, 4), np.nan, np.float32)
 
+    def n_seen(self) -> int:
+        """Return in how many frames its middle is in the picture, large enough and not hidden."""
+        flat, stage = self.flat, self._stage
+        is_open = stage.is_open(flat.centre, flat.depth)
+        is_large = (flat.high - flat.low).prod(axis=1) > 2 * LEAST_AREA * stage.size_px**2
+        return int((flat.is_drawn & is_open & is_large).sum())
+
     def draw(self, canvas: Picture, frame: int) -> None:
         """Draw the object of a frame into the canvas, in place, and measure it."""
         flat = self.flat
@@ -104,7 +113,9 @@ class Actor:
         region = canvas[y0:y1, x0:x1]
         through = cv2.cvtColor(255 - layer[..., 3], cv2.COLOR_GRAY2RGB)
         kept = cv2.multiply(region, through, scale=1 / 255)
-        region[...] = cv2.add(kept, np.ascontiguousarray(layer[..., :3]))
+        shown = cv2.add(kept, np.ascontiguousarray(layer[..., :3]))
+        self._blend(frame, cv2.mean(cv2.absdiff(shown, region)), cv2.mean(layer)[3])
+        region[...] = shown
 
     def track(self) -> Track:
         """Return what has been measured, after the last frame was drawn."""
@@ -138,6 +149,11 @@ class Actor:
                 [max(low[0], left), max(low[1], top), min(high[0], right), min(high[1], bottom)]
             )
             self.boxes[frame] = (edges - first) / stage.size_px
+
+    def _blend(self, frame: int, change: tuple[float, ...], cover: float) -> None:
+        """Take back what does not stand out from what is behind it."""
+        if sum(change[:3]) / 3 < FAINT * cover / 255:
+            self._visible[frame] = min(self._visible[frame], 0.5 * LEAST_VISIBLE)
 
     def _darken(self, canvas: Picture, frame: int) -> None:
         shadow = self._shadow

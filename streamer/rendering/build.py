@@ -27,6 +27,20 @@ def paint(rng: Rng, brightest: float = 1.0) -> Points:
     return np.array(colorsys.hsv_to_rgb(rng.random(), saturation, value)) * 255
 
 
+def surface_paint(rng: Rng) -> Points:
+    """Return a colour as walls, floors and furniture have it: white, grey, wood, seldom bright."""
+    manner = rng.random()
+    if manner < 0.5:
+        hue, saturation, value = rng.uniform(0.03, 0.7), 0.14 * rng.random(), rng.uniform(0.25, 1.0)
+    elif manner < 0.75:
+        hue, saturation, value = rng.uniform(0.02, 0.12), rng.uniform(0.2, 0.7), rng.uniform(0.2, 0.8)
+    elif manner < 0.93:
+        hue, saturation, value = rng.uniform(0.2, 0.65), rng.uniform(0.1, 0.5), rng.uniform(0.25, 0.9)
+    else:
+        return paint(rng)
+    return np.array(colorsys.hsv_to_rgb(hue, saturation, value)) * 255
+
+
 def log_uniform(rng: Rng, low: float, high: float) -> float:
     """Return a number whose logarithm is uniform."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -43,6 +43,10 @@ class Recipe:
     is_night: bool = False
 
 
+FEWEST_SEEN: Final = 8
+MOST_TRIES: Final = 5
+"""An object that is seen in fewer frames is cast again, at most so often."""
+
 _ANY = dict.fromkeys(NUISANCES, 0.35)
 KINDS: Final[dict[str, Recipe]] = {
     "empty": Recipe(0.05),
@@ -188,16 +192,18 @@ def _times(rng: Rng, spec: ClipSpec) -> Series:
 
 def _actors(rng: Rng, recipe: Recipe, stage: Stage, times_s: Series, split: str) -> list[Actor]:
     of = cast.Set(rng, stage.view, times_s, split)
-    figures = [cast.chosen(of, recipe.only) for _ in range(int(rng.choice(recipe.movers)))]
-    figures += [cast.chosen(of, "stander") for _ in range(int(rng.choice(recipe.standers)))]
-    mean_rgb = stage.picture.reshape(-1, 3).mean(axis=0)
-    seen = weather(rng, mean_rgb)
+    seen = weather(rng, stage.picture.reshape(-1, 3).mean(axis=0))
+    wanted = [recipe.only] * int(rng.choice(recipe.movers))
+    wanted += ["stander"] * int(rng.choice(recipe.standers))
     actors = []
-    for figure in figures:
+    for only in wanted:
         skin = None
         if rng.random() < 0.6:
             skin = texture(split, int(rng.integers(n_textures(split))))
-        actors.append(Actor(figure, stage, times_s, seen, skin))
+        tries = [Actor(cast.chosen(of, only), stage, times_s, seen, skin)]
+        while tries[-1].n_seen() < FEWEST_SEEN and len(tries) < MOST_TRIES:
+            tries.append(Actor(cast.chosen(of, only), stage, times_s, seen, skin))
+        actors.append(max(tries, key=Actor.n_seen))
     return actors
 
 

@@ -116,7 +116,7 @@ def flattened(figure: Figure, stage: Stage, times_s: Series, light: Points) -> F
         is_drawn=depth.min(axis=1) > NEAR_M,
         centre=centre,
         scale=scale,
-        part_speed=_part_speed(figure, place, centre, times_s),
+        part_speed=_part_speed(figure, stage, place, depth, times_s),
         foot=stage.pixels(stage.view.project(under)[0]),
     )
 
@@ -170,14 +170,17 @@ def _lambert(figure: Figure, light: Points) -> Points:
     return np.asarray(0.72 + 0.33 * np.abs(normal @ light))
 
 
-def _part_speed(figure: Figure, place: Points, centre: Points, times_s: Series) -> Series:
-    """Return how fast the fastest part moves against the body, averaged over half a second."""
-    if not len(figure.parts):
+def _part_speed(
+    figure: Figure, stage: Stage, place: Points, depth: Series, times_s: Series
+) -> Series:
+    """Return how fast the fastest part that is seen moves against the body, over half a second."""
+    parts = figure.parts
+    if not len(parts):
         return np.zeros(len(place))
-    offset = place[:, figure.parts] - centre[:, None]
-    speeds = np.stack(
-        [np.hypot(*rate(offset[:, part], times_s, 1).T) for part in range(len(figure.parts))]
-    )
-    kernel = np.ones(5) / 5
-    smooth = [np.convolve(np.pad(speed, 2, "edge"), kernel, "valid") for speed in speeds]
-    return np.asarray(np.max(smooth, axis=0))
+    offset = place[:, parts] - place[:, figure.core].mean(axis=1)[:, None]
+    velocity = rate(offset.reshape(len(place), -1), times_s, 1).reshape(offset.shape)
+    speed = np.hypot(velocity[..., 0], velocity[..., 1])
+    speed *= stage.is_open(place[:, parts], depth[:, parts])
+    padded = np.pad(speed, ((2, 2), (0, 0)), "edge")
+    smooth = sum(padded[shift : shift + len(place)] for shift in range(5)) / 5
+    return np.asarray(np.max(smooth, axis=1))

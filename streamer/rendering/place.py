@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from streamer.frame import Picture
-from streamer.rendering.build import Rng, log_uniform, paint
+from streamer.rendering.build import Rng, log_uniform, paint, surface_paint
 from streamer.rendering.surface import Stage, Surface, box
 from streamer.rendering.texture import Texture, cloud, n_textures, texture
 from streamer.rendering.view import Points, View
@@ -37,8 +37,8 @@ class Maker:
     def look(self, contrast: float = 0.5) -> tuple[Texture, Points, Points]:
         """Return a texture and two colours of the same hue or, seldom, of two."""
         found = texture(self.split, int(self.rng.integers(n_textures(self.split))))
-        bright = paint(self.rng)
-        other = paint(self.rng) if self.rng.random() < 0.25 else bright * self.rng.uniform(0.3, 1)
+        bright = surface_paint(self.rng)
+        other = surface_paint(self.rng) if self.rng.random() < 0.25 else bright * self.rng.uniform(0.3, 1)
         share = contrast * self.rng.random()
         return found, bright + share * (other - bright), bright
 
@@ -153,7 +153,10 @@ def _view(rng: Rng, name: str) -> View:
 
 def _sky(rng: Rng, split: str, stage: Stage) -> None:
     """Fill the canvas with a gradient and clouds."""
-    top, bottom = paint(rng), np.clip(paint(rng) + 60, 0, 255)
+    blue = np.array([rng.uniform(90, 200), rng.uniform(140, 215), rng.uniform(190, 250)])
+    grey = np.full(3, rng.uniform(120, 250)) + rng.normal(0, 6, 3)
+    top = blue if rng.random() < 0.5 else grey
+    bottom = np.clip(grey + rng.uniform(-10, 60), 0, 255)
     side = stage.side_px
     share = np.linspace(0, 1, side)[:, None, None] ** rng.uniform(0.6, 2)
     clouds = cloud(split, int(rng.integers(24)))[:side, :side, None] / 255 - 0.5
@@ -173,8 +176,9 @@ def _shaded(rng: Rng, split: str, picture: Picture) -> Picture:
     glow = rng.uniform(0, 0.7) * np.exp(
         -((x - rng.normal(0, 0.6)) ** 2 + (y - rng.normal(0, 0.6)) ** 2) * rng.uniform(1, 8)
     )
-    light = (0.85 + soft + slope + glow) * (rng.random() ** 0.6 * 0.9 + 0.25)
-    lit = picture * np.clip(light, 0.08, 2.0)[..., None]
+    light = np.clip(1 + soft + slope + glow, 0.1, 2.5)[..., None]
+    lit = picture * light
+    lit *= float(np.clip(rng.normal(112, 36), 40, 205)) / max(float(lit.mean()), 20.0)
     if rng.random() < 0.6:
         lit = cv2.GaussianBlur(lit, (0, 0), float(rng.uniform(0.3, 0.9)))
     return np.clip(lit, 0, 255).astype(np.uint8)

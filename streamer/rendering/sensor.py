@@ -51,11 +51,11 @@ class Look:
 
 def look(rng: Rng, size_px: int, *, is_night: bool) -> Look:
     """Choose how the camera sees."""
-    gamma, contrast = log_uniform(rng, 0.7, 1.4), rng.uniform(0.55, 1.15)
-    lift = rng.uniform(0, 35)
+    gamma, contrast = log_uniform(rng, 0.75, 1.35), rng.uniform(0.65, 1.15)
+    lift = rng.uniform(0, 30)
     gains = np.clip(rng.normal(1, 0.06, 3), 0.8, 1.2)
     if is_night:
-        contrast, lift = rng.uniform(0.2, 0.7), rng.uniform(0, 20)
+        contrast, lift = rng.uniform(0.25, 0.75), rng.uniform(0, 25)
     level = (np.arange(256) / 255) ** gamma * 255 * contrast + lift
     tones = np.clip(level[:, None] * gains, 0, 255).astype(np.uint8)
     vignette = None

@@ -94,6 +94,20 @@ class Stage:
         """Return places in picture heights of canvas pixels; the inverse of `pixels`."""
         return (pixels - self.margin_px) / self.px
 
+    def is_open(self, place: Points, depth_m: Points) -> npt.NDArray[np.bool_]:
+        """Say which points are in the picture and not hidden.
+
+        Args:
+            place: float64 (..., 2), picture heights.
+            depth_m: float64 (...,).
+        """
+        spots = self.pixels(place)
+        inner = spots - self.margin_px
+        is_inside = ((inner >= 0) & (inner < self.size_px)).all(axis=-1)
+        x, y = np.moveaxis(np.clip(spots, 0, self.side_px - 1).astype(int), -1, 0)
+        is_free = self.hiding[y, x] < 1 / np.maximum(depth_m, NEAR_M)
+        return np.asarray(is_inside & is_free & (depth_m > NEAR_M))
+
     def draw(self, surface: Surface) -> None:
         """Draw a rectangle where nothing nearer has been drawn."""
         box = self._box(surface)
