@@ -117,6 +117,20 @@ class Actor:
         self._blend(frame, cv2.mean(cv2.absdiff(shown, region)), cv2.mean(layer)[3])
         region[...] = shown
 
+    def imprint(self) -> None:
+        """Make the object part of the still place: drawn once, and hiding what is behind it."""
+        stage, flat = self._stage, self.flat
+        before = stage.picture.copy()
+        self.draw(stage.picture, 0)
+        window = _window(flat, 0, stage.side_px, PAD_PX)
+        if window is None or not flat.is_drawn[0]:
+            return
+        x0, y0, x1, y1 = window
+        layer = drawn(flat, 0, (x0, y0), (x1 - x0, y1 - y0))
+        is_changed = (stage.picture != before)[y0:y1, x0:x1].any(axis=2)
+        is_solid = (layer[..., 3] > 128) & is_changed
+        stage.hiding[y0:y1, x0:x1][is_solid] = 1 / flat.depth[0]
+
     def track(self) -> Track:
         """Return what has been measured, after the last frame was drawn."""
         flat = self.flat

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from streamer.frame import Picture
 from streamer.rendering import cast
-from streamer.rendering.actor import Actor, weather
+from streamer.rendering.actor import Actor, Weather, weather
 from streamer.rendering.build import Rng
 from streamer.rendering.light import Light, exposure, light
 from streamer.rendering.place import place
@@ -37,7 +37,7 @@ class Recipe:
 
     share: float
     movers: tuple[int, ...] = (0,)
-    standers: tuple[int, ...] = (0, 0, 1)
+    standers: tuple[int, ...] = (0, 0, 0, 1, 1, 2, 3)
     nuisances: dict[str, float] = field(default_factory=dict)
     only: str | None = None
     is_night: bool = False
@@ -191,20 +191,25 @@ def _times(rng: Rng, spec: ClipSpec) -> Series:
 
 
 def _actors(rng: Rng, recipe: Recipe, stage: Stage, times_s: Series, split: str) -> list[Actor]:
+    """Cast objects; those that stand still become part of the place."""
     of = cast.Set(rng, stage.view, times_s, split)
     seen = weather(rng, stage.picture.reshape(-1, 3).mean(axis=0))
-    wanted = [recipe.only] * int(rng.choice(recipe.movers))
-    wanted += ["stander"] * int(rng.choice(recipe.standers))
+    for _ in range(int(rng.choice(recipe.standers))):
+        _cast(of, stage, seen, "stander").imprint()
     actors = []
-    for only in wanted:
-        skin = None
-        if rng.random() < 0.6:
-            skin = texture(split, int(rng.integers(n_textures(split))))
-        tries = [Actor(cast.chosen(of, only), stage, times_s, seen, skin)]
+    for _ in range(int(rng.choice(recipe.movers))):
+        tries = [_cast(of, stage, seen, recipe.only)]
         while tries[-1].n_seen() < FEWEST_SEEN and len(tries) < MOST_TRIES:
-            tries.append(Actor(cast.chosen(of, only), stage, times_s, seen, skin))
+            tries.append(_cast(of, stage, seen, recipe.only))
         actors.append(max(tries, key=Actor.n_seen))
     return actors
+
+
+def _cast(of: cast.Set, stage: Stage, seen: Weather, only: str | None) -> Actor:
+    skin = None
+    if of.rng.random() < 0.6:
+        skin = texture(of.split, int(of.rng.integers(n_textures(of.split))))
+    return Actor(cast.chosen(of, only), stage, of.times_s, seen, skin)
 
 
 def _adapting(rng: Rng, actors: list[Actor], stage: Stage, times_s: Series) -> Light:

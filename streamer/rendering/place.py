@@ -39,14 +39,14 @@ class Maker:
         found = texture(self.split, int(self.rng.integers(n_textures(self.split))))
         bright = surface_paint(self.rng)
         other = surface_paint(self.rng) if self.rng.random() < 0.25 else bright * self.rng.uniform(0.3, 1)
-        share = contrast * self.rng.random()
+        share = contrast * self.rng.uniform(0.4, 1)
         return found, bright + share * (other - bright), bright
 
     def plane(
         self, corner: Points, u: Points, v: Points, tile_m: float = 0.0, *, hides: bool = True
     ) -> None:
         """Draw a rectangle with a new look."""
-        dull, dark, bright = self.look(float(self.rng.choice([0.15, 0.5, 1.0])))
+        dull, dark, bright = self.look(float(self.rng.choice([0.2, 0.5, 0.8, 1.0])))
         tile = tile_m or log_uniform(self.rng, 0.6, 5.0)
         self.stage.draw(Surface(corner, u, v, dull, dark, bright, tile, hides))
 
@@ -54,6 +54,21 @@ class Maker:
         """Draw the ground."""
         wide = 2.5 * far_m
         self.plane(_v(-wide / 2, 0, -5), _v(wide, 0, 0), _v(0, 0, far_m + 5), hides=False)
+
+    def decals(self, far_m: float, n: int) -> None:
+        """Lay rugs, stains, patches and covers on the ground."""
+        for _ in range(n):
+            spot = _v(self.rng.normal(0, 0.35 * far_m), 0.006, self.rng.uniform(0.3, far_m))
+            yaw, wide, deep = self.rng.uniform(0, 3), *log_uniform_pair(self.rng, 0.15, 0.4 * far_m)
+            across = _v(np.cos(yaw), 0, np.sin(yaw)) * wide
+            along = _v(-np.sin(yaw), 0, np.cos(yaw)) * deep
+            if self.rng.random() < 0.5:
+                self.plane(spot, across, along, hides=False)
+                continue
+            stain = cloud(self.split, int(self.rng.integers(24)))
+            tone = surface_paint(self.rng)
+            gap = float(self.rng.uniform(0.4, 0.7))
+            self.stage.draw(Surface(spot, across, along, stain, tone, tone, 0.0, False, gap))
 
     def strip(self, heading: float, offset_m: float, width_m: float, rise_m: float = 0.004) -> None:
         """Draw a path, a road or a line over the ground."""
@@ -177,6 +192,9 @@ def _shaded(rng: Rng, split: str, picture: Picture) -> Picture:
         -((x - rng.normal(0, 0.6)) ** 2 + (y - rng.normal(0, 0.6)) ** 2) * rng.uniform(1, 8)
     )
     light = np.clip(1 + soft + slope + glow, 0.1, 2.5)[..., None]
+    fine = cloud(split, 5 * int(rng.integers(4)))[:side, :side].astype(np.float32) / 255 - 0.5
+    fine = fine if fine.shape[0] == side else cv2.resize(fine, (side, side))
+    light *= 1 + rng.uniform(0, 0.35) * fine[..., None]
     lit = picture * light
     lit *= float(np.clip(rng.normal(112, 36), 40, 205)) / max(float(lit.mean()), 20.0)
     if rng.random() < 0.6:
@@ -193,19 +211,21 @@ def _room(make: Maker) -> None:
         rng.uniform(2.4, 3.5),
     )
     make.floor(far)
+    make.decals(far, int(rng.integers(0, 4)))
     make.plane(_v(-left - 2, tall, far), _v(left + right + 4, 0, 0), _v(0, -tall, 0))
     if rng.random() < 0.7:
         make.plane(_v(-left, tall, -2), _v(0, 0, far + 2), _v(0, -tall, 0))
     if rng.random() < 0.7:
         make.plane(_v(right, tall, -2), _v(0, 0, far + 2), _v(0, -tall, 0))
     make.plane(_v(-9, tall, -2), _v(18, 0, 0), _v(0, 0, far + 2))
-    for _ in range(int(rng.integers(0, 6))):
+    for _ in range(int(rng.integers(0, 8))):
         _wall_piece(make, far, left, right, tall)
-    for _ in range(int(rng.integers(0, 6))):
+    for _ in range(int(rng.integers(0, 4))):
         spot = _v(rng.uniform(-left, right), 0, far * rng.uniform(0.35, 1.0))
         make.box(spot, rng.uniform((0.3, 0.3, 0.3), (1.8, 1.9, 0.9)))
-    if rng.random() < 0.4:
-        _table(make, _v(rng.uniform(-left, right), 0, far * rng.uniform(0.4, 0.9)))
+    for _ in range(int(rng.integers(0, 6))):
+        spot = _v(rng.uniform(-left, right), 0, far * rng.uniform(0.3, 0.97))
+        _FURNITURE[int(rng.integers(len(_FURNITURE)))](make, spot)
     if rng.random() < 0.25:
         side, z = rng.choice([-1, 1]), rng.uniform(0.6, 1.5)
         make.box(
@@ -235,6 +255,59 @@ def _table(make: Maker, spot: Points) -> None:
         make.box(spot + _v(rng.uniform(-0.3, 0.3) * wide, high + 0.05, 0), rng.uniform(0.1, 0.4, 3))
 
 
+def _chair(make: Maker, spot: Points) -> None:
+    """Put down a chair, a stool or a bench."""
+    rng = make.rng
+    wide, high = rng.uniform(0.35, 1.4), rng.uniform(0.35, 0.5)
+    make.box(spot + _v(0, high, 0), _v(wide, 0.06, 0.42))
+    for x in (-0.45, 0.45):
+        for z in (-0.2, 0.2):
+            make.post(spot + _v(x * wide, 0, z), 0.05, high)
+    if rng.random() < 0.8:
+        make.plane(spot + _v(-wide / 2, high + 0.5, 0.2), _v(wide, 0, 0), _v(0, -0.5, 0), 0.4)
+
+
+def _bed(make: Maker, spot: Points) -> None:
+    """Put down a bed or a sofa."""
+    rng = make.rng
+    wide, deep, high = rng.uniform(1.2, 2.2), rng.uniform(0.8, 1.8), rng.uniform(0.3, 0.55)
+    make.box(spot, _v(wide, high, deep))
+    make.plane(spot + _v(-wide / 2, high + 0.4, deep / 2), _v(wide, 0, 0), _v(0, -0.45, 0), 0.5)
+    for x in (-0.25, 0.25):
+        make.box(spot + _v(x * wide, high, 0.3 * deep), _v(0.35 * wide, 0.15, 0.3))
+
+
+def _shelf(make: Maker, spot: Points) -> None:
+    """Put down a shelf with things on its boards."""
+    rng = make.rng
+    wide, tall = rng.uniform(0.6, 2.0), rng.uniform(1.0, 2.2)
+    make.box(spot, _v(wide, tall, 0.35))
+    for level in np.arange(0.1, tall - 0.2, 0.4):
+        corner = spot + _v(-0.47 * wide, level + 0.34, -0.19)
+        make.plane(corner, _v(0.94 * wide, 0, 0), _v(0, -0.33, 0), rng.uniform(0.3, 0.9))
+
+
+def _plant(make: Maker, spot: Points) -> None:
+    rng = make.rng
+    make.box(spot, _v(0.3, 0.3, 0.3))
+    make.foliage(spot, rng.uniform(0.4, 1.0), rng.uniform(0.5, 1.3), 0.3)
+
+
+def _lamp(make: Maker, spot: Points) -> None:
+    """Put down a lamp on a pole; its shade is bright."""
+    rng = make.rng
+    tall, shade = rng.uniform(1.2, 1.8), texture(make.split, 0)
+    make.post(spot, 0.05, tall)
+    white = np.array([255.0, 250, 225]) * rng.uniform(0.7, 1)
+    corner = spot + _v(-0.2, tall + 0.3, 0)
+    make.stage.draw(Surface(corner, _v(0.4, 0, 0), _v(0, -0.3, 0), shade, white * 0.9, white))
+
+
+_FURNITURE: tuple[Callable[[Maker, Points], None], ...] = (
+    _table, _table, _chair, _chair, _chair, _bed, _shelf, _plant, _lamp,
+)  # fmt: skip
+
+
 def _corridor(make: Maker) -> None:
     rng = make.rng
     far, half, tall = log_uniform(rng, 6, 25), rng.uniform(0.9, 2.0), rng.uniform(2.3, 3.2)
@@ -251,6 +324,7 @@ def _corridor(make: Maker) -> None:
 def _street(make: Maker) -> None:
     rng = make.rng
     make.floor()
+    make.decals(12, int(rng.integers(0, 4)))
     turn = float(rng.choice([0.0, np.pi / 2])) + rng.normal(0, 0.15)
     offset = rng.uniform(-3, 8)
     make.strip(turn, offset, rng.uniform(4, 10))
@@ -275,6 +349,7 @@ def _street(make: Maker) -> None:
 def _above(make: Maker) -> None:
     rng = make.rng
     make.floor()
+    make.decals(8, int(rng.integers(0, 7)))
     turn = float(rng.choice([0.0, np.pi / 2])) + rng.normal(0, 0.2)
     if rng.random() < 0.7:
         make.strip(turn, rng.uniform(-2, 4), rng.uniform(2, 8))
@@ -295,6 +370,7 @@ def _above(make: Maker) -> None:
 def _garden(make: Maker) -> None:
     rng = make.rng
     make.floor()
+    make.decals(10, int(rng.integers(0, 4)))
     if rng.random() < 0.7:
         make.strip(rng.uniform(0, np.pi), rng.uniform(-2, 5), rng.uniform(0.8, 3))
     if rng.random() < 0.6:
@@ -321,6 +397,7 @@ def _greenery(make: Maker, n: int) -> None:
 def _table_top(make: Maker) -> None:
     rng = make.rng
     make.floor(6.0)
+    make.decals(1.2, int(rng.integers(1, 6)))
     for _ in range(int(rng.integers(1, 8))):
         spot = _v(rng.normal(0, 0.5), 0, rng.uniform(0.2, 1.6))
         make.box(spot, rng.uniform((0.04, 0.02, 0.04), (0.5, 0.35, 0.4)), 0.3)
@@ -352,6 +429,11 @@ def _flat(make: Maker) -> None:
                 cv2.LINE_AA,
             )
     stage.picture[:] = canvas
+
+
+def log_uniform_pair(rng: Rng, low: float, high: float) -> tuple[float, float]:
+    """Return two sizes."""
+    return log_uniform(rng, low, high), log_uniform(rng, low, high)
 
 
 def _v(x: float, y: float, z: float) -> Points:
