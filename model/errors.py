@@ -21,3 +21,7 @@ class EngineUnavailableError(ModelError):
 
 class EngineFailedError(ModelError):
     """The runtime failed; the classifier is unusable afterwards and its process is replaced."""
+
+
+class DataError(ModelError):
+    """Data for training cannot be had: a file, a manifest or a worker that reads them failed."""

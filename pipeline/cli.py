@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from model.errors import BundleError, EngineUnavailableError
+from model.errors import BundleError, DataError, EngineUnavailableError
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
+from pipeline.datasets import data
 from pipeline.errors import ConfigError
 from pipeline.title import hide_arguments
 from streamer.redact import redact
@@ -36,7 +37,7 @@ class Commands(click.Group):
         hide_arguments()
         try:
             return super().invoke(ctx)
-        except (ConfigError, BundleError, EngineUnavailableError) as err:
+        except (ConfigError, BundleError, DataError, EngineUnavailableError) as err:
             from pipeline.complaint import one_line
 
             click.echo(f"error: {one_line(str(err))}", err=True)
@@ -246,3 +247,4 @@ def doctor(is_json: bool, port: int) -> None:
 
 
 main.add_command(bench)
+main.add_command(data)
