@@ -21,3 +21,7 @@ class EngineUnavailableError(ModelError):
 
 class EngineFailedError(ModelError):
     """The runtime failed; the classifier is unusable afterwards and its process is replaced."""
+
+
+class TrainingError(ModelError):
+    """A training run cannot begin or go on; the message says what the operator can do."""
