@@ -23,5 +23,9 @@ class EngineFailedError(ModelError):
     """The runtime failed; the classifier is unusable afterwards and its process is replaced."""
 
 
+class DataError(ModelError):
+    """Data for training cannot be had: a file, a manifest or a worker that reads them failed."""
+
+
 class TrainingError(ModelError):
     """A training run cannot begin or go on; the message says what the operator can do."""

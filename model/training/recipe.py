@@ -44,6 +44,16 @@ class SyntheticData(Strict):
     """Clips that are rendered while training goes on."""
 
     kind: Literal["synthetic"] = "synthetic"
+    kinds: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """Kinds of scenes with their shares; empty leaves the choice to the renderer."""
+    clip_frames: int = Field(72, ge=8, le=1024)
+    """Frames of a rendered clip."""
+    windows: int = Field(4, ge=1, le=64)
+    """Windows cut from each rendered clip, each for another batch; `batch` is a multiple of it."""
+    lanes: int = Field(2, ge=1, le=64)
+    """Sequences of clips that take turns; up to so many workers render no clip twice."""
+    augment: bool = True
+    """Vary colours, crop, direction and order of the windows."""
 
 
 class ManifestData(Strict):
@@ -155,9 +165,26 @@ class Recipe(Strict):
                 f"optimizer.warmup_steps ({self.optimizer.warmup_steps}) must be below the"
                 f" {self.steps} steps of all phases"
             )
+        if isinstance(self.data, SyntheticData):
+            self._fits_windows(self.data)
         if self.head.activation == "softmax" and len(self.head.labels) < 2:
             raise ValueError("head.labels must be at least two where head.activation is softmax")
         return self
+
+    def _fits_windows(self, data: SyntheticData) -> None:
+        if self.head != HeadRecipe(units=self.head.units):
+            raise ValueError("head.labels and head.activation are given by data.kind synthetic")
+        for index, phase in enumerate(self.phases):
+            if phase.batch % data.windows:
+                raise ValueError(
+                    f"phases[{index}].batch ({phase.batch}) must be a multiple of data.windows"
+                    f" ({data.windows})"
+                )
+            if data.clip_frames < phase.frames + data.windows - 1:
+                raise ValueError(
+                    f"data.clip_frames ({data.clip_frames}) must be at least"
+                    f" {phase.frames + data.windows - 1} for phases[{index}].frames"
+                )
 
     @property
     def steps(self) -> int:

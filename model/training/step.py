@@ -9,32 +9,17 @@ same Keras optimizer. Invariant: nothing in a step is random: pairs and shares o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from model.data.batch import Batch
 from model.training.network import Form, forward, moved
 from model.training.objective import Mix, Objective, mix_clips
 from model.training.state import TrainingState
-
-
-class Batch(Protocol):
-    """What a step learns from; (N, K) arrays are float32."""
-
-    @property
-    def clips(self) -> npt.NDArray[np.uint8]:
-        """(N, T, S, S, 3), RGB, oldest frame first."""
-
-    @property
-    def targets(self) -> npt.NDArray[np.float32]:
-        """(N, K) in [0, 1]."""
-
-    @property
-    def weights(self) -> npt.NDArray[np.float32]:
-        """(N, K); 0 where a label is not decided."""
 
 
 class Progress(NamedTuple):
