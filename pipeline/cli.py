@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from model.errors import BundleError, EngineUnavailableError
+from model.errors import BundleError, DataError, EngineUnavailableError, TrainingError
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
 from pipeline.errors import ConfigError
 from pipeline.title import hide_arguments
+from pipeline.training import train
 from streamer.redact import redact
 
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
+
+
+OPERATOR_ERRORS = (ConfigError, BundleError, DataError, EngineUnavailableError, TrainingError)
 
 
 class Commands(click.Group):
@@ -36,7 +40,7 @@ class Commands(click.Group):
         hide_arguments()
         try:
             return super().invoke(ctx)
-        except (ConfigError, BundleError, EngineUnavailableError) as err:
+        except OPERATOR_ERRORS as err:
             from pipeline.complaint import one_line
 
             click.echo(f"error: {one_line(str(err))}", err=True)
@@ -246,3 +250,4 @@ def doctor(is_json: bool, port: int) -> None:
 
 
 main.add_command(bench)
+main.add_command(train)

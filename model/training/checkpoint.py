@@ -61,7 +61,7 @@ class Checkpoints:
             TrainingError: the folder cannot be written.
         """
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]  # names are free
+        np.savez(buffer, allow_pickle=False, **arrays)
         digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
         text = facts.model_copy(update={"arrays_sha256": digest}).model_dump_json(indent=2)
         target = self._folder / f"step-{facts.step:08d}"

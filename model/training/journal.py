@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +43,7 @@ class Journal:
         kept = [row for row in read_rows(self.path) if row["step"] <= step]
         draft = self.path.with_suffix(".draft")
         draft.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        os.replace(draft, self.path)
+        draft.replace(self.path)
         self._file = self.path.open("a", encoding="utf-8")
         self._board = _board(folder / "tensorboard")
 

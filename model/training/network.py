@@ -106,10 +106,12 @@ def forward(
     return logits, run.statistics
 
 
-def moved(weights: Mapping[str, Any], statistics: Mapping[str, Any]) -> dict[str, Any]:
+def moved(
+    weights: Mapping[str, Any], statistics: Mapping[str, Any], momentum: Any = MOMENTUM
+) -> dict[str, Any]:
     """Return the moving statistics after a batch."""
     return {
-        name: weights[name] * MOMENTUM + value * (1 - MOMENTUM)
+        name: weights[name] * momentum + value * (1 - momentum)
         for name, value in statistics.items()
     }
 
@@ -135,7 +137,7 @@ class _Pass:
             ops.convert_to_tensor(self.weights[f"{name}/norm/{part}"])
             for part in ("gamma", "beta", "moving_mean", "moving_variance")
         )
-        if not self.is_training or name.split("/")[0] in self.form.frozen:
+        if not self.is_training or name.split("/", maxsplit=1)[0] in self.form.frozen:
             return rescale(outputs, gamma, beta, mean, variance)
         outputs, mean, variance = normalize(outputs, gamma, beta)
         self.statistics[f"{name}/norm/moving_mean"] = mean

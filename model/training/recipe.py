@@ -44,7 +44,7 @@ class SyntheticData(Strict):
     """Clips that are rendered while training goes on."""
 
     kind: Literal["synthetic"] = "synthetic"
-    kinds: dict[str, Annotated[float, Field(ge=0)]] = {}
+    kinds: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Kinds of scenes with their shares; empty leaves the choice to the renderer."""
     clip_frames: int = Field(72, ge=8, le=1024)
     """Frames of a rendered clip."""
@@ -155,8 +155,8 @@ class Recipe(Strict):
     statistics_batches: int = Field(32, ge=1, le=10_000)
     """Batches from which the bundle's BatchNorm statistics are taken, under its averaged
     weights."""
-    workers: int = Field(1, ge=1, le=256)
-    """Processes that prepare batches."""
+    workers: int = Field(1, ge=0, le=256)
+    """Processes that prepare batches; 0 prepares them in turns with the training."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -8,14 +8,14 @@ Invariant: `restore(arrays())` changes no bit, and frozen weights are never in `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from model.errors import TrainingError
-from model.training.network import is_statistic, variables
+from model.training.network import MOMENTUM, is_statistic, variables
 from model.training.recipe import OptimizerRecipe
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -62,8 +62,8 @@ class TrainingState:
     Attributes:
         weights: all variables by name.
         trained: names that gradients change.
-        average: moving average of those, by name.
-        optimizer: built for those.
+        average: moving average of all that changes, moving statistics included, by name.
+        optimizer: built for what is trained.
     """
 
     def __init__(
@@ -81,7 +81,9 @@ class TrainingState:
             for name in arrays
             if not is_statistic(name) and name.split("/", 1)[0] not in frozen
         )
-        self.average = variables({name: arrays[name] for name in self.trained})
+        self.average = variables(
+            {name: array for name, array in arrays.items() if name.split("/", 1)[0] not in frozen}
+        )
         trained = [self.weights[name] for name in self.trained]
         undecayed = [
             self.weights[name] for name in self.trained if name.rsplit("/", 1)[1] != "kernel"
@@ -123,7 +125,26 @@ class TrainingState:
         return weights | {f"average/{name}": v for name, v in self.average.items()} | slots
 
 
-def average_decay(decay: float, step: int) -> float:
-    """Return the decay of the moving average at a step: short at the start, so that the first
-    weights are soon forgotten."""
-    return min(decay, (1 + step) / (10 + step))
+class Decay(NamedTuple):
+    """What the moving averages keep of their past in a step.
+
+    Attributes:
+        weights: of the average of the weights.
+        statistics: of the moving statistics of BatchNorm.
+    """
+
+    weights: float
+    statistics: float
+
+
+def decay_at(step: int, longest: float) -> Decay:
+    """Return the decays at a step.
+
+    Short at the start, so that what a run begins with is soon forgotten.
+
+    Args:
+        step: counted from 0.
+        longest: of the average of the weights.
+    """
+    growing = (1 + step) / (10 + step)
+    return Decay(min(longest, growing), min(MOMENTUM, growing))

@@ -21,6 +21,8 @@ from model.training.network import Form, forward, moved
 from model.training.objective import Mix, Objective, mix_clips
 from model.training.state import TrainingState
 
+Array = npt.NDArray[np.float32]
+
 
 class Progress(NamedTuple):
     """Figures of a step."""
@@ -61,9 +63,7 @@ class Trainer:
         run = self._jitted("step", self._tf_step if self._is_tensorflow else self._jax_step)
         truth = (batch.targets, batch.weights, mix.partner, mix.share)
         if self._is_tensorflow:
-            loss, norm = run(
-                *map(ops.convert_to_tensor, (batch.clips, *truth, np.float32(decay)))
-            )
+            loss, norm = run(*map(ops.convert_to_tensor, (batch.clips, *truth, np.float32(decay))))
         else:
             held = [[v.value for v in group] for group in self._groups()]
             held, (loss, norm) = run(held, batch.clips, *truth, np.float32(decay))
@@ -72,20 +72,23 @@ class Trainer:
                     variable.assign(value)
         return Progress(float(loss), float(norm))
 
-    def scores(
-        self, weights: Mapping[str, npt.NDArray[np.float32]], clips: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.float32]:
+    def scores(self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]) -> Array:
         """Return the logits (N, K) of given weights, by their moving statistics."""
         run = self._jitted("scores", self._scores)
         return np.asarray(run(dict(weights), ops.convert_to_tensor(clips)))
 
     def statistics(
-        self, weights: Mapping[str, npt.NDArray[np.float32]], clips: npt.NDArray[np.uint8]
-    ) -> dict[str, npt.NDArray[np.float32]]:
+        self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]
+    ) -> dict[str, Array]:
         """Return mean and variance of a batch in every BatchNorm that is not frozen."""
         run = self._jitted("statistics", self._statistics)
         found = run(dict(weights), ops.convert_to_tensor(clips))
         return {name: np.asarray(value) for name, value in found.items()}
+
+    def loss(self, logits: Array, targets: Array, weights: Array) -> float:
+        """Return the loss of given logits."""
+        tensors = (ops.convert_to_tensor(array) for array in (logits, targets, weights))
+        return float(self._objective(*tensors))
 
     def _scores(self, weights: Any, clips: Any) -> Any:
         return forward(weights, clips, self._form, is_training=False)[0]
@@ -165,7 +168,9 @@ class Trainer:
     def _groups(self) -> list[list[Any]]:
         state = self._state
         return [
-            list(state.weights.values()), list(state.average.values()), state.optimizer.variables
+            list(state.weights.values()),
+            list(state.average.values()),
+            state.optimizer.variables,
         ]
 
     @staticmethod
