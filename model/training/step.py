@@ -19,7 +19,7 @@ from keras import ops
 from model.data.batch import Batch
 from model.training.network import Form, forward, moved
 from model.training.objective import Mix, Objective, mix_clips
-from model.training.state import TrainingState
+from model.training.state import Decay, TrainingState
 
 Array = npt.NDArray[np.float32]
 
@@ -52,21 +52,22 @@ class Trainer:
             raise NotImplementedError(f"training runs on tensorflow or jax, not on {backend}")
         self._is_tensorflow = backend == "tensorflow"
 
-    def step(self, batch: Batch, mix: Mix, decay: float) -> Progress:
+    def step(self, batch: Batch, mix: Mix, decay: Decay) -> Progress:
         """Learn from a batch.
 
         Args:
             batch: clips with truth.
             mix: pairs and shares.
-            decay: of the moving average of the weights.
+            decay: of the moving averages.
         """
         run = self._jitted("step", self._tf_step if self._is_tensorflow else self._jax_step)
         truth = (batch.targets, batch.weights, mix.partner, mix.share)
+        inputs = (batch.clips, *truth, np.array(decay, np.float32))
         if self._is_tensorflow:
-            loss, norm = run(*map(ops.convert_to_tensor, (batch.clips, *truth, np.float32(decay))))
+            loss, norm = run(*map(ops.convert_to_tensor, inputs))
         else:
             held = [[v.value for v in group] for group in self._groups()]
-            held, (loss, norm) = run(held, batch.clips, *truth, np.float32(decay))
+            held, (loss, norm) = run(held, *inputs)
             for group, values in zip(self._groups(), held, strict=True):
                 for variable, value in zip(group, values, strict=True):
                     variable.assign(value)
@@ -132,10 +133,10 @@ class Trainer:
         gradients = tape.gradient(scaled, trained)
         norm = self._norm(gradients, loss, scaled)
         state.optimizer.apply(gradients)
-        for name, value in moved(held, found).items():
+        for name, value in moved(held, found, decay[1]).items():
             state.weights[name].assign(value)
         for name, average in state.average.items():
-            average.assign(self._averaged(average, state.weights[name], decay))
+            average.assign(self._averaged(average, state.weights[name], decay[0]))
         return loss, norm
 
     def _jax_step(self, held: Any, clips: Any, *rest: Any) -> Any:
@@ -158,9 +159,9 @@ class Trainer:
         (scaled, (loss, found)), gradients = jax.value_and_grad(loss_of, has_aux=True)(trained)
         norm = self._norm(gradients, loss, scaled)
         trained, slots = optimizer.stateless_apply(slots, gradients, trained)
-        weights |= dict(zip(state.trained, trained, strict=True)) | moved(weights, found)
+        weights |= dict(zip(state.trained, trained, strict=True)) | moved(weights, found, decay[1])
         average = [
-            self._averaged(old, weights[name], decay)
+            self._averaged(old, weights[name], decay[0])
             for name, old in zip(state.average, average, strict=True)
         ]
         return [list(weights.values()), average, slots], (loss, norm)
