@@ -16,16 +16,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+<<<<<<< HEAD
 from model.errors import BundleError, DataError, EngineUnavailableError
+=======
+from model.errors import BundleError, DataError, EngineUnavailableError, TrainingError
+>>>>>>> train
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
 from pipeline.datasets import data
 from pipeline.errors import ConfigError
 from pipeline.title import hide_arguments
+from pipeline.training import train
 from streamer.redact import redact
 
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
+
+
+OPERATOR_ERRORS = (ConfigError, BundleError, DataError, EngineUnavailableError, TrainingError)
 
 
 class Commands(click.Group):
@@ -37,7 +45,11 @@ class Commands(click.Group):
         hide_arguments()
         try:
             return super().invoke(ctx)
+<<<<<<< HEAD
         except (ConfigError, BundleError, DataError, EngineUnavailableError) as err:
+=======
+        except OPERATOR_ERRORS as err:
+>>>>>>> train
             from pipeline.complaint import one_line
 
             click.echo(f"error: {one_line(str(err))}", err=True)
@@ -247,4 +259,8 @@ def doctor(is_json: bool, port: int) -> None:
 
 
 main.add_command(bench)
+<<<<<<< HEAD
 main.add_command(data)
+=======
+main.add_command(train)
+>>>>>>> train

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Clips = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+_UNKNOWN: Floats = np.empty((0, 0, 0), np.float32)
 
 
 class Batch(NamedTuple):
@@ -23,11 +24,15 @@ class Batch(NamedTuple):
         clips: uint8 (N, T, S, S, 3), RGB, oldest frame first.
         targets: float32 (N, K) in [0, 1].
         weights: float32 (N, K); 0 where the truth is undecided.
+        moments: float32 (N, P, K), 1, 0 or NaN (undecided): what is true of the frames that each of
+            the network's P = T / 4 time positions stands for. Empty where only whole clips are
+            judged.
     """
 
     clips: Clips
     targets: Floats
     weights: Floats
+    moments: Floats = _UNKNOWN
 
 
 class Batches(Protocol):

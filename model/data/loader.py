@@ -46,6 +46,7 @@ class _Parcel(NamedTuple):
     shape: tuple[int, ...]
     targets: Floats
     weights: Floats
+    moments: Floats
 
 
 class BatchLoader:
@@ -157,7 +158,7 @@ def _unpacked(parcel: _Parcel) -> Batch:
         # Mapped, not read: the memory is given back with the array, the name at once.
         clips = np.memmap(file, np.uint8, "r+", shape=parcel.shape)
         file.unlink()
-    return Batch(np.asarray(clips), parcel.targets, parcel.weights)
+    return Batch(np.asarray(clips), parcel.targets, parcel.weights, parcel.moments)
 
 
 # ---- in the worker -------------------------------------------------------------------------------
@@ -198,5 +199,5 @@ def _make(step: int) -> _Parcel:
         # Shared memory is full, as it soon is in a container: 64 MB.
         with contextlib.suppress(OSError):
             file.unlink()
-        return _Parcel(batch.clips, "", batch.clips.shape, batch.targets, batch.weights)
-    return _Parcel(None, str(file), batch.clips.shape, batch.targets, batch.weights)
+        return _Parcel(batch.clips, "", batch.clips.shape, *batch[1:])
+    return _Parcel(None, str(file), batch.clips.shape, *batch[1:])

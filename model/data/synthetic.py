@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from model.data.augment import DEFAULT, Policy, augment
 from model.data.batch import Batch, Clips, Floats
-from model.data.target import window_targets
+from model.data.target import moment_targets, window_targets
 
 Stream = Literal["train", "validation"]
 Split = Literal["train", "holdout"]
@@ -138,7 +138,8 @@ class SyntheticBatches:
             clips[place], truth = self._window(lane, turn - age, number, age)
             truths.append(truth)
         targets, weights = zip(*(self._judge(truth) for truth in truths), strict=True)
-        return Batch(clips, np.concatenate(targets), np.concatenate(weights))
+        moments = np.stack([moment_targets(truth) for truth in truths])
+        return Batch(clips, np.concatenate(targets), np.concatenate(weights), moments)
 
     def _judge(self, truth: Floats) -> tuple[Floats, Floats]:
         return window_targets(truth, np.array([len(truth) - 1]), self.plan.fps)

@@ -47,6 +47,8 @@ class Recency:
             raise ValueError(f"{self}: off <= on <= span is needed, all of them positive")
 
 
+MOMENT_FRAMES = 4
+"""Frames that one time position of the network's last features stands for."""
 RECENCY = Recency()
 """The rule of the default bundle."""
 
@@ -89,6 +91,24 @@ def window_targets(
         np.where(is_nuisance, other, own) for own, other in zip(motion, nuisance, strict=True)
     )
     return is_on.astype(np.float32), (is_on | is_off).astype(np.float32)
+
+
+def moment_targets(truth: Truth, n_frames: int = MOMENT_FRAMES) -> Truth:
+    """Return what is true of the frames of each of the network's time positions.
+
+    Args:
+        truth: float32 (n, K): 1 yes, 0 no, NaN undecided.
+        n_frames: frames a position stands for.
+
+    Returns:
+        float32 (n // n_frames, K): 1 where half of the frames or more say yes, 0 where all say no,
+        else NaN.
+    """
+    n_moments = len(truth) // n_frames
+    parts = truth[: n_moments * n_frames].reshape(n_moments, n_frames, -1)
+    is_on = (parts == 1).sum(axis=1) * 2 >= n_frames
+    is_off = (parts == 0).all(axis=1)
+    return np.where(is_on, 1.0, np.where(is_off, 0.0, np.nan)).astype(np.float32)
 
 
 def _motion(
