@@ -16,11 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-<<<<<<< HEAD
-from model.errors import BundleError, DataError, EngineUnavailableError
-=======
 from model.errors import BundleError, DataError, EngineUnavailableError, TrainingError
->>>>>>> train
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
 from pipeline.datasets import data
@@ -45,11 +41,7 @@ class Commands(click.Group):
         hide_arguments()
         try:
             return super().invoke(ctx)
-<<<<<<< HEAD
-        except (ConfigError, BundleError, DataError, EngineUnavailableError) as err:
-=======
         except OPERATOR_ERRORS as err:
->>>>>>> train
             from pipeline.complaint import one_line
 
             click.echo(f"error: {one_line(str(err))}", err=True)
@@ -259,8 +251,5 @@ def doctor(is_json: bool, port: int) -> None:
 
 
 main.add_command(bench)
-<<<<<<< HEAD
 main.add_command(data)
-=======
 main.add_command(train)
->>>>>>> train

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.data.target import Recency, window_targets
+from model.data.target import Recency, moment_targets, window_targets
 from model.labels import LABELS
 
 FPS = 10.0
@@ -91,6 +91,14 @@ def test_many_windows_are_judged_as_one_by_one() -> None:
         alone = window_targets(rows[end - 31 : end + 1], np.array([31]), FPS)
         np.testing.assert_array_equal(together[0][index], alone[0][0])
         np.testing.assert_array_equal(together[1][index], alone[1][0])
+
+
+def test_a_moment_needs_half_of_its_frames() -> None:
+    """Two frames of four make a moment true, one leaves it open, as does a frame not decided."""
+    rows = truth(18, left=[(2, 4, 1.0), (7, 8, 1.0), (12, 13, np.nan)])
+    assert moment_targets(rows).shape == (4, len(LABELS))
+    np.testing.assert_array_equal(moment_targets(rows)[:, LEFT], [1, np.nan, 0, np.nan])
+    assert not moment_targets(rows)[:, LIGHT].any()
 
 
 def test_what_does_not_fit_is_refused() -> None:

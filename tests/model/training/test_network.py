@@ -58,20 +58,19 @@ def test_the_function_is_the_keras_network(
 ) -> None:
     """Logits agree in float32, in both modes and both forms, also for odd sizes."""
     weights, clips = some_weights(), some_clips(rng)
-    found, statistics = forward(
-        weights, clips, Form(temporal_padding=padding), is_training=is_training
-    )
+    passed = forward(weights, clips, Form(temporal_padding=padding), is_training=is_training)
     network = keras_network(weights, padding)
     wanted = keras_logits(network, weights, clips, is_training=is_training)
     assert float(np.std(wanted)) > 0.05
-    np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-4)
-    assert bool(statistics) == is_training
+    np.testing.assert_allclose(passed.logits, wanted, rtol=2e-4, atol=2e-4)
+    assert bool(passed.statistics) == is_training
+    assert passed.moments is None
 
 
 def test_moving_statistics_are_those_of_keras(rng: np.random.Generator) -> None:
     """After a batch each moving mean and variance is what Keras' BatchNorm holds."""
     weights, clips = some_weights(), some_clips(rng)
-    _, statistics = forward(weights, clips, Form(), is_training=True)
+    statistics = forward(weights, clips, Form(), is_training=True).statistics
     found = moved(weights, statistics, MOMENTUM)
     network = keras_network(weights, "same")
     keras_logits(network, weights, clips, is_training=True)
@@ -88,7 +87,7 @@ def test_gradients_are_those_of_keras(rng: np.random.Generator) -> None:
     held = {name: tf.constant(value) for name, value in weights.items()}
     with tf.GradientTape() as tape:
         tape.watch([held[name] for name in names])
-        loss = tf.reduce_sum(forward(held, clips, Form(), is_training=True)[0] ** 2)
+        loss = tf.reduce_sum(forward(held, clips, Form(), is_training=True).logits ** 2)
     found = dict(
         zip(names, tape.gradient(loss, [held[name] for name in names]), strict=True)
     )
@@ -109,28 +108,42 @@ def test_a_frozen_stage_uses_and_keeps_its_statistics(rng: np.random.Generator) 
     """With all stages frozen, training and inference are the same function."""
     weights, clips = some_weights(), some_clips(rng)
     stages = frozenset(stage.name for stage in (*spec.STEM, *spec.BLOCKS))
-    found, statistics = forward(weights, clips, Form(frozen=stages), is_training=True)
-    wanted, _ = forward(weights, clips, Form(), is_training=False)
-    np.testing.assert_array_equal(found, wanted)
-    assert statistics == {}
+    found = forward(weights, clips, Form(frozen=stages), is_training=True)
+    wanted = forward(weights, clips, Form(), is_training=False)
+    np.testing.assert_array_equal(found.logits, wanted.logits)
+    assert found.statistics == {}
+
+
+def test_time_positions_average_to_the_clip(rng: np.random.Generator) -> None:
+    """With the head's own matrix as their layer, the positions' logits have the clip's as mean."""
+    weights, clips = some_weights(), some_clips(rng)
+    kernel = weights["head/kernel"] @ weights["scores/kernel"]
+    bias = weights["head/bias"] @ weights["scores/kernel"] + weights["scores/bias"]
+    passed = forward(
+        {**weights, "moments/kernel": kernel, "moments/bias": bias}, clips, Form(), is_training=True
+    )
+    assert passed.moments.shape == (len(clips), clips.shape[1] // 4, kernel.shape[1])
+    np.testing.assert_allclose(
+        np.mean(passed.moments, axis=1), passed.logits, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_first_weights_have_the_shapes_of_the_network() -> None:
     """Names and shapes are those of the specification, and zero gamma silences the main branch."""
-    arrays = first_weights(UNITS, 5, seed=1, zero_gamma=True)
+    arrays = first_weights(weight_shapes(UNITS, 5), seed=1, zero_gamma=True)
     assert {name: a.shape for name, a in arrays.items()} == weight_shapes(UNITS, 5)
     gammas = {name: a for name, a in arrays.items() if name.endswith("gamma")}
     silent = {name for name, a in gammas.items() if not a.any()}
     assert silent == {f"block{index}/project/norm/gamma" for index in range(4)}
-    plain = first_weights(UNITS, 5, seed=1, zero_gamma=False)
+    plain = first_weights(weight_shapes(UNITS, 5), seed=1, zero_gamma=False)
     assert all(plain[name].all() for name in gammas)
 
 
 def test_bfloat16_stays_close(rng: np.random.Generator) -> None:
     """Activations in bfloat16 change logits by little, and they stay float32."""
     weights, clips = some_weights(), some_clips(rng)
-    exact, _ = forward(weights, clips, Form(), is_training=True)
-    rough, statistics = forward(weights, clips, Form("bfloat16"), is_training=True)
+    exact = forward(weights, clips, Form(), is_training=True).logits
+    rough, _, statistics = forward(weights, clips, Form("bfloat16"), is_training=True)
     assert keras.backend.standardize_dtype(rough.dtype) == "float32"
     assert {keras.backend.standardize_dtype(v.dtype) for v in statistics.values()} == {"float32"}
     assert 0 < float(np.abs(rough - exact).max()) < 0.1 * float(np.std(exact)) + 0.05
