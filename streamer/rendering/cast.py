@@ -38,13 +38,14 @@ class Set:
     view: View
     times_s: Series
     split: str
+    kind: str = ""
     sizes: tuple[float, float] = SIZES
 
 
 def walker(of: Set) -> Figure:
     """Cast a person who goes somewhere."""
     build = random_build(of.rng, of.split)
-    wish = str(of.rng.choice(HEADINGS, p=[0.22, 0.22, 0.18, 0.18, 0.2]))
+    wish = str(of.rng.choice(HEADINGS, p=[0.2, 0.2, 0.24, 0.22, 0.14]))
     course = _course(of, build.height_m, wish, log_uniform(of.rng, 0.6, 3.2))
     pose = rest(len(of.times_s))
     if of.rng.random() < 0.3:
@@ -75,7 +76,7 @@ def stander(of: Set) -> Figure:
 
 def driver(of: Set) -> Figure:
     """Cast a car, van or lorry."""
-    wish = str(of.rng.choice(HEADINGS, p=[0.25, 0.25, 0.2, 0.2, 0.1]))
+    wish = str(of.rng.choice(HEADINGS, p=[0.22, 0.22, 0.24, 0.22, 0.1]))
     return vehicle(of.rng, _course(of, 1.5, wish, log_uniform(of.rng, 2.0, 14.0)), of.split)
 
 
@@ -240,9 +241,22 @@ CASTS = {
 }
 
 
+LIKELIER = {
+    "room": {"driver": 0.12, "cyclist": 0.3, "reacher": 1.5, "mover": 1.6, "gesturer": 1.4},
+    "corridor": {"driver": 0.12, "cyclist": 0.3},
+    "table": {"driver": 0.1, "cyclist": 0.1, "reacher": 15.0, "walker": 0.2},
+    "street": {"reacher": 0.3, "driver": 1.3},
+    "above": {"driver": 1.5},
+}
+"""By which factor a kind of place changes the chances."""
+
+
 def chosen(of: Set, only: str | None = None) -> Figure:
     """Cast one object that does something, by the shares of `CASTS` or as asked for."""
+    if only == "stander":
+        return stander(of)
     names = list(CASTS)
-    shares = np.array([CASTS[name][1] for name in names])
+    factors = LIKELIER.get(of.kind, {})
+    shares = np.array([CASTS[name][1] * factors.get(name, 1.0) for name in names])
     name = only or names[int(of.rng.choice(len(names), p=shares / shares.sum()))]
-    return stander(of) if name == "stander" else CASTS[name][0](of)
+    return CASTS[name][0](of)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -46,6 +47,9 @@ class Recipe:
 FEWEST_SEEN: Final = 8
 MOST_TRIES: Final = 5
 """An object that is seen in fewer frames is cast again, at most so often."""
+
+LEAST_CHANGE: Final = 1.0
+"""Mean difference over 0.4 s, grey levels, that light or camera must make to be seen."""
 
 _ANY = dict.fromkeys(NUISANCES, 0.35)
 KINDS: Final[dict[str, Recipe]] = {
@@ -126,7 +130,8 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
     raw = _shot(stage, actors, effects, times_s)
     seen = look(rng, spec.size_px, is_night=recipe.is_night)
     pictures = developed(raw, seen, rng, times_s)
-    labels = frame_labels([actor.track() for actor in actors], effects.states(), times_s)
+    states = _evident(effects.states(), raw)
+    labels = frame_labels([actor.track() for actor in actors], states, times_s)
     boxes = (
         np.stack([actor.boxes for actor in actors])
         if actors
@@ -192,7 +197,7 @@ def _times(rng: Rng, spec: ClipSpec) -> Series:
 
 def _actors(rng: Rng, recipe: Recipe, stage: Stage, times_s: Series, split: str) -> list[Actor]:
     """Cast objects; those that stand still become part of the place."""
-    of = cast.Set(rng, stage.view, times_s, split)
+    of = cast.Set(rng, stage.view, times_s, split, stage.kind)
     seen = weather(rng, stage.picture.reshape(-1, 3).mean(axis=0))
     for _ in range(int(rng.choice(recipe.standers))):
         _cast(of, stage, seen, "stander").imprint()
@@ -244,6 +249,28 @@ def _shot(stage: Stage, actors: list[Actor], effects: _Effects, times_s: Series)
             canvas = effects.tamper.apply(np.ascontiguousarray(canvas), frame)
         out[frame] = canvas
     return out
+
+
+def _evident(states: Series, raw: Picture) -> Series:
+    """Return states in which light and camera are undecided where hardly a pixel changes.
+
+    Args:
+        states: float64 (n, 4) in order of `NUISANCES`.
+        raw: uint8 (n, S, S, 3), without noise.
+    """
+    if not states[:, :2].any():
+        return states
+    index = np.arange(len(raw))
+    before, after = np.maximum(index - 2, 0), np.minimum(index + 2, len(raw) - 1)
+    change = np.array(
+        [
+            cv2.mean(cv2.absdiff(raw[first], raw[last]))[1]
+            for first, last in zip(before, after, strict=True)
+        ]
+    )
+    is_hidden = change < LEAST_CHANGE
+    states[:, :2] = np.where(is_hidden[:, None], np.minimum(states[:, :2], 0.5), states[:, :2])
+    return states
 
 
 def _stirred(canvas: Picture, stirs: list[Stir], frame: int) -> Picture:

@@ -38,7 +38,11 @@ class Maker:
         """Return a texture and two colours of the same hue or, seldom, of two."""
         found = texture(self.split, int(self.rng.integers(n_textures(self.split))))
         bright = surface_paint(self.rng)
-        other = surface_paint(self.rng) if self.rng.random() < 0.25 else bright * self.rng.uniform(0.3, 1)
+        other = (
+            surface_paint(self.rng)
+            if self.rng.random() < 0.25
+            else bright * self.rng.uniform(0.3, 1)
+        )
         share = contrast * self.rng.uniform(0.4, 1)
         return found, bright + share * (other - bright), bright
 
@@ -129,7 +133,7 @@ def place(rng: Rng, split: str, size_px: int, margin_px: int, kind: str | None =
     shares = np.array([KINDS[name][1] for name in names])
     name = kind or names[int(rng.choice(len(names), p=shares / shares.sum()))]
     view = _view(rng, name)
-    stage = Stage(view, size_px, margin_px)
+    stage = Stage(view, size_px, margin_px, name)
     _sky(rng, split, stage)
     KINDS[name][0](Maker(rng, split, stage))
     stage.picture = _shaded(rng, split, stage.picture)

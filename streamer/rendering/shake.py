@@ -72,7 +72,7 @@ def shake(rng: Rng, times_s: Series, split: str, size_px: int, margin_px: int) -
 def tremble(rng: Rng, times_s: Series, size_px: int, margin_px: int) -> Shake:
     """Return a tremble too small to be called motion of the camera."""
     course = np.zeros((len(times_s), 4))
-    course[:, :2] = rng.normal(0, 0.0008, (len(times_s), 2))
+    course[:, :2] = rng.normal(0, 0.0005, (len(times_s), 2))
     return Shake(course, times_s, size_px, margin_px)
 
 

@@ -21,6 +21,11 @@ from streamer.truth import Series, graded
 SHOWN = (0.1, 0.35)
 """Share of its full strength up to which an effect is nothing, and from which it is one."""
 
+CLEAR = 8
+"""Grey levels by which a pixel differs clearly."""
+CHANGED = (0.0005, 0.004)
+"""Share of pixels that differ clearly up to which an effect is nothing, and from which it is one."""
+
 Effect = Callable[[Picture, float, float], Picture]
 Field = npt.NDArray[np.float32]
 
@@ -38,11 +43,22 @@ class Stir:
         self._effect = effect
         self._strength = strength
         self._times_s = times_s
-        self.states = graded(strength, *SHOWN)
+        self._n_changed = np.zeros(len(times_s))
+
+    @property
+    def states(self) -> Series:
+        """What it has been, after the last frame was drawn; what changes no pixel is nothing."""
+        padded = np.pad(self._n_changed, 4, "edge")
+        near = np.max([padded[shift : shift + len(self._n_changed)] for shift in range(9)], axis=0)
+        return np.minimum(graded(self._strength, *SHOWN), graded(near, *CHANGED))
 
     def apply(self, picture: Picture, frame: int) -> Picture:
         """Return the picture with the effect of a frame."""
-        return self._effect(picture, float(self._strength[frame]), float(self._times_s[frame]))
+        out = self._effect(picture, float(self._strength[frame]), float(self._times_s[frame]))
+        difference = cv2.absdiff(out, picture)[..., 1]
+        self._n_changed[frame] = cv2.countNonZero(cv2.compare(difference, CLEAR, cv2.CMP_GT))
+        self._n_changed[frame] /= difference.size
+        return out
 
 
 def stir(rng: Rng, times_s: Series, split: str, side_px: int) -> Stir:

@@ -58,6 +58,7 @@ class Stage:
         view: the camera.
         size_px: side of the square picture that is seen.
         margin_px: border around it that a moving camera may show.
+        kind: of place.
         picture: uint8 (C, C, 3) with C = size + 2 margins.
         nearness: float32 (C, C), 1 / metres of what is drawn.
         hiding: the same without the ground.
@@ -66,6 +67,7 @@ class Stage:
     view: View
     size_px: int
     margin_px: int
+    kind: str = ""
     picture: Picture = field(init=False)
     nearness: Nearness = field(init=False)
     hiding: Nearness = field(init=False)
