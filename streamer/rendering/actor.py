@@ -97,15 +97,7 @@ class Actor:
         if window is None:
             return
         x0, y0, x1, y1 = window
-        layer = drawn(flat, frame, (x0, y0), (x1 - x0, y1 - y0))
-        if self._skin is not None:
-            self._dress(layer, frame, (x0, y0))
-        if length > 1.5:
-            layer = cv2.filter2D(
-                layer, -1, _streak(velocity, length), borderType=cv2.BORDER_CONSTANT
-            )
-        elif self._weather.softness:
-            layer = cv2.GaussianBlur(layer, (0, 0), self._weather.softness)
+        layer = self._painted(frame, window, velocity, length)
         total = cv2.mean(layer)[3]
         is_hidden = self._stage.hiding[y0:y1, x0:x1] > 1.0 / flat.depth[frame]
         layer[is_hidden] = 0
@@ -136,6 +128,26 @@ class Actor:
         flat = self.flat
         high = (flat.high[:, 1] - flat.low[:, 1]) / self._stage.px[1]
         return Track(flat.centre, high, flat.scale, flat.part_speed, self._area, self._visible)
+
+    def _painted(
+        self,
+        frame: int,
+        window: tuple[int, int, int, int],
+        velocity: npt.NDArray[np.float64],
+        length: float,
+    ) -> Picture:
+        """Return the object alone, dressed and blurred by its motion or the lens, (h, w, 4)."""
+        x0, y0, x1, y1 = window
+        layer = drawn(self.flat, frame, (x0, y0), (x1 - x0, y1 - y0))
+        if self._skin is not None:
+            self._dress(layer, self._skin, frame, (x0, y0))
+        blurred: cv2.typing.MatLike = layer
+        if length > 1.5:
+            streak = _streak(velocity, length)
+            blurred = cv2.filter2D(layer, -1, streak, borderType=cv2.BORDER_CONSTANT)
+        elif self._weather.softness:
+            blurred = cv2.GaussianBlur(layer, (0, 0), self._weather.softness)
+        return np.asarray(blurred, np.uint8)
 
     def _measure(
         self, layer: Picture, frame: int, window: tuple[int, int, int, int], total: float
@@ -183,7 +195,7 @@ class Actor:
         region = canvas[y0:y1, x0:x1]
         cv2.multiply(region, factor, dst=region, scale=1 / 255)
 
-    def _dress(self, layer: Picture, frame: int, corner: tuple[int, int]) -> None:
+    def _dress(self, layer: Picture, skin: Picture, frame: int, corner: tuple[int, int]) -> None:
         """Multiply the object's colours with a texture that goes with it."""
         flat = self.flat
         height = max(float(flat.high[frame, 1] - flat.low[frame, 1]), 4.0)
@@ -194,7 +206,7 @@ class Actor:
         )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         size = (layer.shape[1], layer.shape[0])
-        cloth = cv2.warpAffine(self._skin, place, size, flags=flags, borderMode=cv2.BORDER_WRAP)
+        cloth = cv2.warpAffine(skin, place, size, flags=flags, borderMode=cv2.BORDER_WRAP)
         cv2.multiply(layer, cloth, dst=layer, scale=1 / 128)
 
 

@@ -77,7 +77,7 @@ class Builder:
         self._face_rgb: list[Points] = []
 
     def add(self, points: Points) -> Spots:
-        """Add points (n, p, 3) or, if they do not move in the object, (p, 3); return their numbers."""
+        """Add points (n, p, 3) or, (p, 3) if they keep still in it; return their numbers."""
         own = (
             points
             if points.ndim == 3

@@ -155,7 +155,7 @@ def shape(of: Set) -> Figure:
 def _course(of: Set, height_m: float, wish: str, speed_m_s: float) -> Course:
     """Return a course of a speed that can be seen and followed in the picture."""
     spot = seen_spot(of.rng, of.view, height_m, of.sizes)
-    heading = heading_of(of.rng, of.view, spot, wish)
+    heading = heading_of(of.rng, spot, wish)
     depth = max(float(of.view.seen(spot)[2]), 0.3)
     metre = of.view.focal / depth
     speed = float(np.clip(speed_m_s, 0.05 / metre, 1.2 / metre))
@@ -177,7 +177,7 @@ def _envelope(rng: Rng, t: Series) -> Series:
         return np.ones_like(t)
     start = t[-1] * rng.uniform(0, 0.6)
     end = start + rng.uniform(1.5, 6.0)
-    return np.clip((t - start) / 0.3, 0, 1) * np.clip((end - t) / 0.3, 0, 1)
+    return np.asarray(np.clip((t - start) / 0.3, 0, 1) * np.clip((end - t) / 0.3, 0, 1))
 
 
 def _gesture(of: Set) -> Pose:

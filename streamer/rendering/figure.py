@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamer.frame import Picture
 from streamer.rendering.surface import Stage
 from streamer.rendering.view import NEAR_M, Points
 from streamer.truth import Series, rate
@@ -121,9 +122,7 @@ def flattened(figure: Figure, stage: Stage, times_s: Series, light: Points) -> F
     )
 
 
-def drawn(
-    flat: Flat, frame: int, corner: tuple[int, int], size: tuple[int, int]
-) -> cv2.typing.MatLike:
+def drawn(flat: Flat, frame: int, corner: tuple[int, int], size: tuple[int, int]) -> Picture:
     """Draw one frame of a figure on nothing.
 
     Args:

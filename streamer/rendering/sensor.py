@@ -101,7 +101,8 @@ def developed(clip: Picture, of: Look, rng: Rng, times_s: npt.NDArray[np.float64
     n, side = clip.shape[:2]
     tall = clip.reshape(n * side, side, 3)
     if of.is_grey:
-        tall = cv2.cvtColor(cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        grey = cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY)
+        tall = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8).reshape(tall.shape)
     out = np.asarray(cv2.LUT(tall, of.tones[:, None]), np.uint8).reshape(clip.shape)
     brighter, darker = _noise_bank(of.bank, of.is_grey)
     starts = rng.integers(0, BANK_PX - side, (n, 2)) if side < BANK_PX else np.zeros((n, 2), int)
@@ -166,13 +167,13 @@ def _back(frame: av.VideoFrame) -> Picture:
 
 @lru_cache(maxsize=2 * N_BANKS)
 def _noise_bank(index: int, is_grey: bool) -> tuple[Picture, Picture]:
-    """Return noise of 16 grey levels, split by sign: fine or coarse, in brightness or colour too."""
+    """Return noise of 16 grey levels, split by sign: fine or coarse, with or without colour."""
     rng = np.random.default_rng((index, is_grey, 79))
     colour = 0.0 if is_grey else (0.0, 0.5, 1.0, 0.7)[index]
     luma = rng.normal(0, 1, (BANK_PX, BANK_PX, 1))
     noise = (1 - colour) * luma + colour * rng.normal(0, 1, (BANK_PX, BANK_PX, 3))
     if index >= N_BANKS - 2:
-        noise = cv2.GaussianBlur(noise, (0, 0), 0.7).reshape(noise.shape)
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.7), np.float64).reshape(noise.shape)
     noise = 16 * noise / noise.std()
     return np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8)
 

@@ -203,7 +203,8 @@ def _plane_places(view: View, surface: Surface, ray: Points) -> tuple[Points, Ne
 
 
 def _looked_up(texture: Texture, map_xy: npt.NDArray[np.float32]) -> Texture:
-    found = cv2.remap(texture, map_xy, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    x, y = cv2.split(map_xy)
+    found = cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     return np.asarray(found, np.uint8)
 
 
