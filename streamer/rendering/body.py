@@ -98,7 +98,7 @@ def person(rng: Rng, course: Course, pose: Pose, build: Build) -> Figure:
         pose: what the limbs do.
         build: proportions.
     """
-    h, girth = build.height_m, build.girth
+    h = build.height_m
     make = Builder(course.place, course.heading)
     legs = _legs(course, pose, h)
     hip = np.maximum(-np.stack([leg[:, 3, 2] for leg in legs]).min(axis=0), 0.1 * h)
@@ -111,6 +111,7 @@ def person(rng: Rng, course: Course, pose: Pose, build: Build) -> Figure:
     _torso(make, build, spots, (top, skin, paint(rng, 0.35)))
     _bags(rng, make, build, spots)
     parts = np.concatenate([spots[name][1:3] for name in ("armL", "armR", "legL", "legR")])
+    trunk = spots["trunk"]
     parts = np.concatenate([parts, trunk[7:8]])
     return make.figure("person", core=trunk[:6], parts=parts)
 

@@ -160,7 +160,7 @@ class _Effects:
         self.stirs: list[Stir] = []
         if "background" in wanted:
             n = 2 if rng.random() < 0.3 else 1
-            self.stirs = [stir(rng, times_s, split, stage.side_px) for _ in range(n)]
+            self.stirs = [stir(rng, times_s, split, stage) for _ in range(n)]
         self.is_behind = bool(rng.random() < 0.4)
         self._n = len(times_s)
 

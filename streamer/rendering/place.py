@@ -100,7 +100,7 @@ def _shaded(rng: Rng, split: str, picture: Picture) -> Picture:
     light *= 1 + rng.uniform(0, 0.35) * _fitted(cloud(split, 5 * int(rng.integers(4))), side)
     lit = picture * light
     lit *= float(np.clip(rng.normal(112, 36), 40, 205)) / max(float(lit.mean()), 20.0)
-    shown = np.clip(lit, 0, 255).astype(np.uint8)
+    shown = np.asarray(np.clip(lit, 0, 255), np.uint8)
     if rng.random() < 0.6:
         cv2.GaussianBlur(shown, (0, 0), float(rng.uniform(0.3, 0.9)), dst=shown)
     return shown

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from streamer.frame import Picture
 from streamer.rendering.build import Rng, log_uniform, paint
+from streamer.rendering.surface import Stage
 from streamer.rendering.tamper import Kit, mixed
 from streamer.truth import Series, graded
 
@@ -22,7 +23,7 @@ SHOWN = (0.1, 0.35)
 
 CLEAR = 8
 """Grey levels by which a pixel differs clearly."""
-CHANGED = (0.0005, 0.004)
+CHANGED = (0.001, 0.004)
 """Share of pixels that differ clearly: up to the first an effect is none, from the second it is."""
 
 Effect = Callable[[Picture, float, float], Picture]
@@ -59,10 +60,10 @@ class Stir:
         return out
 
 
-def stir(rng: Rng, times_s: Series, split: str, side_px: int) -> Stir:
+def stir(rng: Rng, times_s: Series, split: str, stage: Stage) -> Stir:
     """Choose an effect and its course: all the time, in gusts, or for a while."""
     kinds = _KINDS[split]
-    effect = kinds[int(rng.integers(len(kinds)))](Kit(rng, split, side_px))
+    effect = kinds[int(rng.integers(len(kinds)))](Kit(rng, split, stage.side_px, stage.picture))
     manner = rng.random()
     if manner < 0.4:
         strength = np.full_like(times_s, rng.uniform(0.5, 1))
@@ -97,7 +98,7 @@ def _region(of: Kit, largest: float = 0.9) -> tuple[slice, slice, Field]:
 def _warped(of: Kit, hz: tuple[float, float], size: float, waves: float) -> Effect:
     """Return an effect that pushes the texture of a region to and fro."""
     rng, side = of.rng, of.side_px
-    rows, columns, share = _region(of)
+    rows, columns, share = max((_region(of) for _ in range(4)), key=of.detail)
     high, wide = share.shape
     y, x = np.mgrid[0:high, 0:wide].astype(np.float32)
     push = []

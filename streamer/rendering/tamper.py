@@ -32,6 +32,7 @@ class Kit:
     rng: Rng
     split: str
     side_px: int
+    still: Picture | None = None
 
     def texture(self) -> Texture:
         """Return any texture of the split."""
@@ -40,6 +41,13 @@ class Kit:
     def cloud(self) -> Texture:
         """Return any smooth noise."""
         return cloud(self.split, int(self.rng.integers(24)))
+
+    def detail(self, region: tuple[slice, slice, object]) -> float:
+        """Return how much of the place's texture is in a region."""
+        if self.still is None:
+            return 0.0
+        grey = self.still[region[0], region[1], 1]
+        return float(cv2.mean(cv2.absdiff(grey, cv2.blur(grey, (5, 5))))[0])
 
 
 class Tamper:
