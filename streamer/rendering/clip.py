@@ -54,10 +54,10 @@ LEAST_CHANGE: Final = 1.0
 _ANY = dict.fromkeys(NUISANCES, 0.35)
 KINDS: Final[dict[str, Recipe]] = {
     "empty": Recipe(0.05),
-    "object": Recipe(0.4, (1, 1, 1, 2, 2, 3, 4)),
-    "gesture": Recipe(0.11, (1, 1, 2), only="gesturer"),
+    "object": Recipe(0.42, (1, 1, 1, 2, 2, 3, 4)),
+    "gesture": Recipe(0.1, (1, 1, 2), only="gesturer"),
     "lighting": Recipe(0.08, nuisances={"lighting": 1.0}),
-    "camera": Recipe(0.07, nuisances={"camera": 1.0}),
+    "camera": Recipe(0.1, nuisances={"camera": 1.0}),
     "tamper": Recipe(0.07, (0, 0, 1), nuisances={"tamper": 1.0}),
     "background": Recipe(0.07, nuisances={"background": 1.0}),
     "night": Recipe(
