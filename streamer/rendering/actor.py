@@ -163,10 +163,9 @@ class Actor:
         sums = cv2.sumElems(seen)[0] / 255
         low, high = self.flat.low[frame], self.flat.high[frame]
         whole = max((high - low).prod(), 1e-6)
-        inside = min(
-            1.0,
-            ((min(high[0], x1) - max(low[0], x0)) * (min(high[1], y1) - max(low[1], y0))) / whole,
-        )
+        wide = max(0.0, min(high[0], x1) - max(low[0], x0))
+        tall = max(0.0, min(high[1], y1) - max(low[1], y0))
+        inside = min(1.0, wide * tall / whole)
         drawn_px = total / 255 * (x1 - x0) * (y1 - y0)
         self._area[frame] = sums / stage.size_px**2
         self._visible[frame] = inside * sums / max(drawn_px, 1e-6)
@@ -174,7 +173,7 @@ class Actor:
             edges = np.array(
                 [max(low[0], left), max(low[1], top), min(high[0], right), min(high[1], bottom)]
             )
-            self.boxes[frame] = (edges - first) / stage.size_px
+            self.boxes[frame] = np.clip((edges - first) / stage.size_px, 0, 1)
 
     def _blend(self, frame: int, change: tuple[float, ...], cover: float) -> None:
         """Take back what does not stand out from what is behind it."""

@@ -185,7 +185,7 @@ def _smear(of: Kit) -> Effect:
     def effect(picture: Picture, done: float) -> Picture:
         soft = cv2.GaussianBlur(picture, (0, 0), 0.06 * size_px)
         hazy = np.asarray(cv2.addWeighted(soft, 1 - haze, tone, haze, 0), np.uint8)
-        return mixed(picture, hazy, np.clip((1.3 * done - field) * 700, 0, 255).astype(np.uint8))
+        return mixed(picture, hazy, np.clip((1.5 * done - field) * 700, 0, 255).astype(np.uint8))
 
     return effect
 

@@ -9,7 +9,7 @@ import pytest
 
 from streamer.rendering.body import person, random_build, rest
 from streamer.rendering.figure import Figure
-from tests.streamer.rendering.staging import N, TIMES, straight
+from tests.streamer.rendering.staging import TIMES, N, straight
 
 
 def someone(velocity: tuple[float, float] = (0.0, 0.0), **pose: object) -> Figure:

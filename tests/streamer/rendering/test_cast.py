@@ -28,12 +28,14 @@ def test_each_role_makes_finite_points_for_each_frame(name: str, split: str) -> 
 
 def test_standers_do_not_move_and_gesturers_do_not_travel() -> None:
     """The two roles that must be told apart."""
+    swings = []
     for seed in range(6):
         assert np.ptp(stander(cast_set(seed)).points, axis=0).max() == 0
         figure = gesturer(cast_set(seed))
         body = figure.points[:, figure.core].mean(axis=1)
         assert np.ptp(body, axis=0).max() < 0.5
-        assert np.ptp(figure.points[:, figure.parts], axis=0).max() > 0.05
+        swings.append(np.ptp(figure.points[:, figure.parts], axis=0).max())
+    assert np.median(swings) > 0.15
 
 
 def test_the_kind_of_place_changes_who_comes() -> None:

@@ -7,12 +7,12 @@ import pytest
 
 from streamer.rendering.build import Builder
 from streamer.rendering.figure import drawn, flattened
-from tests.streamer.rendering.staging import N, SIDE, TIMES, plain_stage, straight
+from tests.streamer.rendering.staging import SIDE, TIMES, N, plain_stage, straight
 
 SUN = np.array([0.0, 1.0, 0.0])
 
 
-def bar(velocity: tuple[float, float] = (0.0, 0.0)):  # noqa: ANN201
+def bar(velocity: tuple[float, float] = (0.0, 0.0)):
     """An upright bar of 1 m, 0.2 m thick, white, 5 m away."""
     course = straight(velocity)
     make = Builder(course.place, course.heading)

@@ -51,5 +51,5 @@ def test_a_look_is_a_texture_and_two_colours() -> None:
     """In range."""
     grey, dark, bright = maker().look(1.0)
     assert grey.shape == (256, 256)
-    assert 0 <= min(dark.min(), bright.min())
+    assert min(dark.min(), bright.min()) >= 0
     assert max(dark.max(), bright.max()) <= 255

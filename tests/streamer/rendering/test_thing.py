@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamer.rendering.thing import animal, ball, bird, blob, hand
-from tests.streamer.rendering.staging import N, TIMES, level_view, straight
+from tests.streamer.rendering.staging import TIMES, N, level_view, straight
 
 
 def test_an_animal_swings_its_legs_only_while_it_walks() -> None:
