@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streamer.rendering.body import Course, Pose, person, random_build, rest
+from streamer.rendering.body import Build, Course, Pose, person, random_build, rest
 from streamer.rendering.build import Rng, log_uniform
 from streamer.rendering.course import (
     HEADINGS,
@@ -22,11 +22,12 @@ from streamer.rendering.course import (
 )
 from streamer.rendering.figure import Figure
 from streamer.rendering.thing import animal, ball, bird, blob, hand
-from streamer.rendering.vehicle import bicycle, crate, vehicle
+from streamer.rendering.vehicle import bicycle, crate, joined, vehicle
 from streamer.rendering.view import View
 from streamer.truth import Series
 
-SIZES = (0.13, 0.95)
+SIZES = (0.13, 1.25)
+SMALL = (0.09, 0.3)
 """Heights of objects in the picture that are wished for."""
 
 
@@ -50,14 +51,28 @@ def walker(of: Set) -> Figure:
     pose = rest(len(of.times_s))
     if of.rng.random() < 0.3:
         pose = replace(pose, right_arm=np.tile([0.7, 0.1, 1.2], (len(of.times_s), 1)))
+    if of.rng.random() < 0.07:
+        return _pusher(of, course, build)
     return person(of.rng, course, pose, build)
+
+
+def _pusher(of: Set, course: Course, build: Build) -> Figure:
+    """Return a person who pushes a cart, a pram or a case."""
+    ahead = np.stack([np.cos(course.heading), 0 * course.heading, np.sin(course.heading)], -1)
+    cart = crate(of.rng, replace(course, place=course.place + 0.8 * ahead), 0.9)
+    arm = np.tile([0.8, 0.1, 0.3], (len(of.times_s), 1))
+    pose = replace(rest(len(of.times_s)), left_arm=arm, right_arm=arm)
+    return joined(cart, person(of.rng, course, pose, build))
 
 
 def gesturer(of: Set) -> Figure:
     """Cast a person who stays and waves, works, turns or fidgets."""
     build = random_build(of.rng, of.split)
     course = _standing(of, build.height_m)
-    return person(of.rng, course, _gesture(of), build)
+    pose = _gesture(of)
+    if of.rng.random() < 0.3:
+        pose = replace(pose, crouch=np.full_like(of.times_s, 0.62))
+    return person(of.rng, course, pose, build)
 
 
 def mover(of: Set) -> Figure:

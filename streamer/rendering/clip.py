@@ -42,6 +42,7 @@ class Recipe:
     nuisances: dict[str, float] = field(default_factory=dict)
     only: str | None = None
     is_night: bool = False
+    sizes: tuple[float, float] = cast.SIZES
 
 
 FEWEST_SEEN: Final = 8
@@ -55,6 +56,7 @@ _ANY = dict.fromkeys(NUISANCES, 0.35)
 KINDS: Final[dict[str, Recipe]] = {
     "empty": Recipe(0.05),
     "object": Recipe(0.42, (1, 1, 1, 2, 2, 3, 4)),
+    "crowd": Recipe(0.04, (3, 4, 5, 6), only="walker", sizes=cast.SMALL),
     "gesture": Recipe(0.1, (1, 1, 2), only="gesturer"),
     "lighting": Recipe(0.08, nuisances={"lighting": 1.0}),
     "camera": Recipe(0.1, nuisances={"camera": 1.0}),
@@ -197,7 +199,7 @@ def _times(rng: Rng, spec: ClipSpec) -> Series:
 
 def _actors(rng: Rng, recipe: Recipe, stage: Stage, times_s: Series, split: str) -> list[Actor]:
     """Cast objects; those that stand still become part of the place."""
-    of = cast.Set(rng, stage.view, times_s, split, stage.kind)
+    of = cast.Set(rng, stage.view, times_s, split, stage.kind, recipe.sizes)
     seen = weather(rng, stage.picture.reshape(-1, 3).mean(axis=0))
     for _ in range(int(rng.choice(recipe.standers))):
         _cast(of, stage, seen, "stander").imprint()

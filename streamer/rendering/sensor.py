@@ -36,6 +36,7 @@ class Look:
         stamp: how often a clock in the picture ticks and where; None for none.
         crf: of the coder; None for no coder.
         gop: frames between key frames.
+        banding: grey levels, bands in the picture, and their pace, of a rolling shutter's flicker.
     """
 
     tones: npt.NDArray[np.uint8]
@@ -47,6 +48,7 @@ class Look:
     stamp: tuple[float, int, int, int] | None
     crf: int | None
     gop: int
+    banding: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def look(rng: Rng, size_px: int, *, is_night: bool) -> Look:
@@ -83,6 +85,9 @@ def look(rng: Rng, size_px: int, *, is_night: bool) -> Look:
         stamp=stamp,
         crf=int(rng.integers(24, 42)) if rng.random() < 0.35 else None,
         gop=int(rng.choice([8, 10, 20, 30, 50])),
+        banding=(rng.uniform(0.5, 3), rng.uniform(0.5, 4), rng.uniform(0.1, 5))
+        if rng.random() < 0.1
+        else (0.0, 0.0, 0.0),
     )
 
 
@@ -118,6 +123,8 @@ def developed(clip: Picture, of: Look, rng: Rng, times_s: npt.NDArray[np.float64
             cv2.subtract(
                 picture, cv2.convertScaleAbs(darker[cut], alpha=of.noise / 16), dst=picture
             )
+        if of.banding[0]:
+            _band(picture, of.banding, float(times_s[index]))
         if of.stamp:
             _stamp(picture, of.stamp, float(times_s[index]))
     return out if of.crf is None else coded(out, of.crf, of.gop)
@@ -176,6 +183,15 @@ def _noise_bank(index: int, is_grey: bool) -> tuple[Picture, Picture]:
         noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.7), np.float64).reshape(noise.shape)
     noise = 16 * noise / noise.std()
     return np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8)
+
+
+def _band(picture: Picture, of: tuple[float, float, float], t_s: float) -> None:
+    """Brighten bands of rows that drift, in place."""
+    size, n_bands, pace = of
+    rows = np.linspace(0, 1, picture.shape[0])
+    wave = np.sin(2 * np.pi * (n_bands * rows + pace * t_s))
+    level = (size * (1 + wave)).round().astype(np.uint8)[:, None, None]
+    cv2.add(picture, np.broadcast_to(level, picture.shape).copy(), dst=picture)
 
 
 def _stamp(picture: Picture, of: tuple[float, int, int, int], t_s: float) -> None:
