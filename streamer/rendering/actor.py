@@ -153,7 +153,7 @@ class Actor:
             streak = _streak(velocity, length, is_double=self._weather.is_interlaced)
             blurred = cv2.filter2D(layer, -1, streak, borderType=cv2.BORDER_CONSTANT)
         elif self._weather.softness:
-            blurred = cv2.GaussianBlur(layer, (0, 0), self._weather.softness)
+            blurred = cv2.GaussianBlur(layer, (5, 5), self._weather.softness)
         return np.asarray(blurred, np.uint8)
 
     def _measure(

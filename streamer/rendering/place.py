@@ -89,7 +89,8 @@ def _sky(rng: Rng, split: str, stage: Stage) -> None:
 def _shaded(rng: Rng, split: str, picture: Picture) -> Picture:
     """Give the picture uneven light, a slight blur or grain, and its own brightness."""
     side = picture.shape[0]
-    soft = cv2.GaussianBlur(cloud(split, int(rng.integers(24))), (0, 0), 20)
+    coarse = cv2.resize(cloud(split, int(rng.integers(24))), (6, 6), interpolation=cv2.INTER_AREA)
+    soft = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].astype(np.float32)
     slope = rng.normal(0, 0.18) * x + rng.normal(0, 0.18) * y
     glow = rng.uniform(0, 0.7) * np.exp(
@@ -102,7 +103,7 @@ def _shaded(rng: Rng, split: str, picture: Picture) -> Picture:
     lit *= float(np.clip(rng.normal(112, 36), 40, 205)) / max(float(lit.mean()), 20.0)
     shown = np.asarray(np.clip(lit, 0, 255), np.uint8)
     if rng.random() < 0.6:
-        cv2.GaussianBlur(shown, (0, 0), float(rng.uniform(0.3, 0.9)), dst=shown)
+        cv2.GaussianBlur(shown, (5, 5), float(rng.uniform(0.3, 0.9)), dst=shown)
     return shown
 
 

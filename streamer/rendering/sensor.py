@@ -116,7 +116,7 @@ def developed(clip: Picture, of: Look, rng: Rng, times_s: npt.NDArray[np.float64
         if of.vignette is not None:
             cv2.multiply(picture, of.vignette, dst=picture, scale=1 / 255)
         if of.blur:
-            cv2.GaussianBlur(picture, (0, 0), of.blur, dst=picture)
+            cv2.GaussianBlur(picture, (5, 5), of.blur, dst=picture)
         if of.noise:
             cut = slice(y, y + side), slice(x, x + side)
             cv2.scaleAdd(brighter[cut], of.noise / 16, picture, dst=picture)
