@@ -245,6 +245,11 @@ def _snow(of: Kit) -> Effect:
     return _falling(of, is_snow=True)
 
 
+def rain(rng: Rng, side_px: int) -> Effect:
+    """Return rain alone, for a scene."""
+    return _rain(Kit(rng, "train", side_px))
+
+
 def _screen(of: Kit) -> Effect:
     """A screen that shows one picture after another."""
     rng = of.rng

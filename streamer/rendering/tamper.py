@@ -118,6 +118,11 @@ def _cover(of: Kit) -> Effect:
     return effect
 
 
+def cover(rng: Rng, side_px: int) -> Effect:
+    """Return a cloth over the lens alone, for a scene."""
+    return _cover(Kit(rng, "train", side_px))
+
+
 def _spray(of: Kit) -> Effect:
     """Drops of paint grow over the lens."""
     rng, size_px = of.rng, of.side_px
