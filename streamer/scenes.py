@@ -18,7 +18,7 @@ import numpy as np
 from streamer import backdrop, nuisance, play
 from streamer.frame import Picture
 from streamer.play import Play, Role, Spell, side_px
-from streamer.rendering.stir import rain
+from streamer.rendering.particle import rain_alone
 from streamer.rendering.tamper import cover
 from streamer.sprite import car, leaf_cluster, walker_gait
 from streamer.visit import NUISANCES, Crossing, Hallway, Plan, SceneEvent, Visit, Visits
@@ -215,7 +215,7 @@ def _workshop(of: _Set) -> tuple[Picture, list[Layer]]:
 
 
 def _rain(of: _Set) -> tuple[Picture, list[Layer]]:
-    effect = rain(of.rng, side_px((of.width, of.height)))
+    effect = rain_alone(of.rng, side_px((of.width, of.height)))
     return _played(of, "street", (play.passer,), Spell("background", "rain", effect, 0.5))
 
 
