@@ -25,7 +25,7 @@ PAD_PX = 2
 LONGEST_BLUR_PX = 24.0
 SKIN_PX = 64
 FAINT = 9.0
-"""Mean difference from the background, grey levels, below which an object is not clearly seen."""
+"""What an ordinary camera does not show clearly, grey levels."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Weather:
         softness: blur of objects, sigma in pixels; 0 for none.
         gloss: share of light that a shiny floor throws back, 0 for none.
         is_interlaced: whether motion doubles edges instead of smearing them.
+        faint: mean difference from the background, grey levels, below which an object is not
+            clearly seen by this camera.
     """
 
     sun: npt.NDArray[np.float64]
@@ -49,6 +51,7 @@ class Weather:
     softness: float
     gloss: float = 0.0
     is_interlaced: bool = False
+    faint: float = FAINT
 
 
 class Actor:
@@ -195,7 +198,7 @@ class Actor:
 
     def _blend(self, frame: int, change: tuple[float, ...], cover: float) -> None:
         """Take back what does not stand out from what is behind it."""
-        if sum(change[:3]) / 3 < FAINT * cover / 255:
+        if sum(change[:3]) / 3 < self._weather.faint * cover / 255:
             self._visible[frame] = min(self._visible[frame], 0.5 * LEAST_VISIBLE)
 
     def _darken(self, canvas: Picture, frame: int) -> None:

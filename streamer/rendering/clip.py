@@ -7,7 +7,7 @@ Invariant: a clip is a function of seed and `ClipSpec` alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import cv2
@@ -20,7 +20,7 @@ from streamer.rendering.actor import Actor, Weather, weather
 from streamer.rendering.build import Rng
 from streamer.rendering.light import Light, exposure, light
 from streamer.rendering.place import place
-from streamer.rendering.sensor import developed, look
+from streamer.rendering.sensor import developed, faint, look
 from streamer.rendering.shake import Shake, shake, tremble
 from streamer.rendering.stir import Stir, stir
 from streamer.rendering.surface import Stage
@@ -58,10 +58,10 @@ KINDS: Final[dict[str, Recipe]] = {
     "object": Recipe(0.42, (1, 1, 1, 2, 2, 3, 4)),
     "crowd": Recipe(0.04, (3, 4, 5, 6), only="walker", sizes=cast.SMALL),
     "gesture": Recipe(0.1, (1, 1, 2), only="gesturer"),
-    "lighting": Recipe(0.08, nuisances={"lighting": 1.0}),
-    "camera": Recipe(0.1, nuisances={"camera": 1.0}),
-    "tamper": Recipe(0.07, (0, 0, 1), nuisances={"tamper": 1.0}),
-    "background": Recipe(0.07, nuisances={"background": 1.0}),
+    "lighting": Recipe(0.09, nuisances={"lighting": 1.0}),
+    "camera": Recipe(0.15, nuisances={"camera": 1.0}),
+    "tamper": Recipe(0.08, (0, 0, 1), nuisances={"tamper": 1.0}),
+    "background": Recipe(0.09, nuisances={"background": 1.0}),
     "night": Recipe(
         0.06, (0, 1, 1, 2), nuisances={"lighting": 0.25, "background": 0.15}, is_night=True
     ),
@@ -125,12 +125,13 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
     margin = round(MARGIN * spec.size_px) if "camera" in wanted or rng.random() < 0.2 else 0
     stage = place(rng, spec.split, spec.size_px, margin)
     times_s = _times(rng, spec)
-    actors = _actors(rng, recipe, stage, times_s, spec.split)
+    seen = look(rng, spec.size_px, is_night=recipe.is_night)
+    of = cast.Set(rng, stage.view, times_s, spec.split, stage.kind, recipe.sizes)
+    actors = _actors(of, recipe, stage, faint(seen))
     effects = _Effects(rng, wanted, stage, times_s, spec.split)
     if "lighting" not in wanted and actors and rng.random() < 0.12:
         effects.light = _adapting(rng, actors, stage, times_s)
     raw = _shot(stage, actors, effects, times_s)
-    seen = look(rng, spec.size_px, is_night=recipe.is_night)
     pictures = developed(raw, seen, rng, times_s)
     states = _evident(effects.states(), raw)
     labels = frame_labels([actor.track() for actor in actors], states, times_s)
@@ -197,10 +198,10 @@ def _times(rng: Rng, spec: ClipSpec) -> Series:
     return np.asarray(taken - taken[0])
 
 
-def _actors(rng: Rng, recipe: Recipe, stage: Stage, times_s: Series, split: str) -> list[Actor]:
+def _actors(of: cast.Set, recipe: Recipe, stage: Stage, faintest: float) -> list[Actor]:
     """Cast objects; those that stand still become part of the place."""
-    of = cast.Set(rng, stage.view, times_s, split, stage.kind, recipe.sizes)
-    seen = weather(rng, stage.picture.reshape(-1, 3).mean(axis=0))
+    rng = of.rng
+    seen = replace(weather(rng, stage.picture.reshape(-1, 3).mean(axis=0)), faint=faintest)
     for _ in range(int(rng.choice(recipe.standers))):
         _cast(of, stage, seen, "stander").imprint()
     actors = []
@@ -254,12 +255,19 @@ def _shot(stage: Stage, actors: list[Actor], effects: _Effects, times_s: Series)
 
 
 def _evident(states: Series, raw: Picture) -> Series:
-    """Return states in which light and camera are undecided where hardly a pixel changes.
+    """Return states that are undecided where nobody could see it.
+
+    That is light and camera where hardly a pixel changes, and all but tampering behind a lens that
+    is covered.
 
     Args:
         states: float64 (n, 4) in order of `NUISANCES`.
         raw: uint8 (n, S, S, 3), without noise.
     """
+    is_covered = states[:, 2:3] > 0
+    states[:, [0, 1, 3]] = np.where(
+        is_covered, np.minimum(states[:, [0, 1, 3]], 0.5), states[:, [0, 1, 3]]
+    )
     if not states[:, :2].any():
         return states
     index = np.arange(len(raw))

@@ -91,6 +91,12 @@ def look(rng: Rng, size_px: int, *, is_night: bool) -> Look:
     )
 
 
+def faint(of: Look) -> float:
+    """Return the difference in grey levels that such a camera does not show clearly."""
+    slope = float(of.tones[192].mean()) - float(of.tones[64].mean())
+    return (5 + 0.8 * of.noise) / max(slope / 128, 0.1)
+
+
 def developed(clip: Picture, of: Look, rng: Rng, times_s: npt.NDArray[np.float64]) -> Picture:
     """Return a clip as the camera sends it.
 

@@ -96,3 +96,13 @@ def test_a_wrong_spec_is_refused_with_what_was_given(wrong: ClipSpec, named: str
     """Before anything is drawn."""
     with pytest.raises(ValueError, match=named):
         render_clip(0, wrong)
+
+
+def test_behind_a_covered_lens_nothing_else_is_told() -> None:
+    """Rain that nobody can see is open, and so is motion."""
+    column = LABELS.index("tamper")
+    for seed in range(60):
+        labels = render_clip(seed, spec("mixed")).labels
+        covered = labels[labels[:, column] == 1]
+        others = np.delete(covered, column, axis=1)
+        assert not (others == 1).any()

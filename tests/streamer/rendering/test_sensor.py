@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamer.rendering.sensor import Look, coded, developed, look
+from streamer.rendering.sensor import Look, coded, developed, faint, look
 
 TIMES = np.arange(12) / 10
 
@@ -80,3 +80,11 @@ def test_looks_vary_and_nights_are_darker() -> None:
     assert np.mean([each.is_grey for each in night]) > 0.5 > np.mean([e.is_grey for e in day])
     assert np.mean([e.tones[128] for e in night]) < np.mean([e.tones[128] for e in day])
     assert {each.crf is None for each in day} == {True, False}
+
+
+def test_dark_and_noisy_cameras_show_less() -> None:
+    """An object must stand out more to be seen clearly."""
+    dark = (np.arange(256) * 0.3).astype(np.uint8)
+    assert faint(neutral()) == pytest.approx(5, rel=0.05)
+    assert faint(replace(neutral(), noise=5.0)) > 8
+    assert faint(replace(neutral(), tones=np.stack([dark] * 3, 1))) > 15
