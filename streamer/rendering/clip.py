@@ -7,9 +7,10 @@ Invariant: a clip is a function of seed and `ClipSpec` alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -19,7 +20,7 @@ from streamer.rendering.actor import Actor, Weather, weather
 from streamer.rendering.build import Rng
 from streamer.rendering.light import Light, exposure, light
 from streamer.rendering.place import place
-from streamer.rendering.sensor import developed, look
+from streamer.rendering.sensor import developed, faint, look
 from streamer.rendering.shake import Shake, shake, tremble
 from streamer.rendering.stir import Stir, stir
 from streamer.rendering.surface import Stage
@@ -41,21 +42,26 @@ class Recipe:
     nuisances: dict[str, float] = field(default_factory=dict)
     only: str | None = None
     is_night: bool = False
+    sizes: tuple[float, float] = cast.SIZES
 
 
 FEWEST_SEEN: Final = 8
 MOST_TRIES: Final = 5
 """An object that is seen in fewer frames is cast again, at most so often."""
 
+LEAST_CHANGE: Final = 1.0
+"""Mean difference over 0.4 s, grey levels, that light or camera must make to be seen."""
+
 _ANY = dict.fromkeys(NUISANCES, 0.35)
 KINDS: Final[dict[str, Recipe]] = {
     "empty": Recipe(0.05),
-    "object": Recipe(0.4, (1, 1, 1, 2, 2, 3, 4)),
-    "gesture": Recipe(0.11, (1, 1, 2), only="gesturer"),
-    "lighting": Recipe(0.08, nuisances={"lighting": 1.0}),
-    "camera": Recipe(0.07, nuisances={"camera": 1.0}),
-    "tamper": Recipe(0.07, (0, 0, 1), nuisances={"tamper": 1.0}),
-    "background": Recipe(0.07, nuisances={"background": 1.0}),
+    "object": Recipe(0.42, (1, 1, 1, 2, 2, 3, 4)),
+    "crowd": Recipe(0.04, (3, 4, 5, 6), only="walker", sizes=cast.SMALL),
+    "gesture": Recipe(0.1, (1, 1, 2), only="gesturer"),
+    "lighting": Recipe(0.09, nuisances={"lighting": 1.0}),
+    "camera": Recipe(0.15, nuisances={"camera": 1.0}),
+    "tamper": Recipe(0.08, (0, 0, 1), nuisances={"tamper": 1.0}),
+    "background": Recipe(0.09, nuisances={"background": 1.0}),
     "night": Recipe(
         0.06, (0, 1, 1, 2), nuisances={"lighting": 0.25, "background": 0.15}, is_night=True
     ),
@@ -119,14 +125,16 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
     margin = round(MARGIN * spec.size_px) if "camera" in wanted or rng.random() < 0.2 else 0
     stage = place(rng, spec.split, spec.size_px, margin)
     times_s = _times(rng, spec)
-    actors = _actors(rng, recipe, stage, times_s, spec.split)
+    seen = look(rng, spec.size_px, is_night=recipe.is_night)
+    of = cast.Set(rng, stage.view, times_s, spec.split, stage.kind, recipe.sizes)
+    actors = _actors(of, recipe, stage, faint(seen))
     effects = _Effects(rng, wanted, stage, times_s, spec.split)
     if "lighting" not in wanted and actors and rng.random() < 0.12:
         effects.light = _adapting(rng, actors, stage, times_s)
     raw = _shot(stage, actors, effects, times_s)
-    seen = look(rng, spec.size_px, is_night=recipe.is_night)
     pictures = developed(raw, seen, rng, times_s)
-    labels = frame_labels([actor.track() for actor in actors], effects.states(), times_s)
+    states = _evident(effects.states(), raw)
+    labels = frame_labels([actor.track() for actor in actors], states, times_s)
     boxes = (
         np.stack([actor.boxes for actor in actors])
         if actors
@@ -155,7 +163,7 @@ class _Effects:
         self.stirs: list[Stir] = []
         if "background" in wanted:
             n = 2 if rng.random() < 0.3 else 1
-            self.stirs = [stir(rng, times_s, split, stage.side_px) for _ in range(n)]
+            self.stirs = [stir(rng, times_s, split, stage) for _ in range(n)]
         self.is_behind = bool(rng.random() < 0.4)
         self._n = len(times_s)
 
@@ -190,10 +198,10 @@ def _times(rng: Rng, spec: ClipSpec) -> Series:
     return np.asarray(taken - taken[0])
 
 
-def _actors(rng: Rng, recipe: Recipe, stage: Stage, times_s: Series, split: str) -> list[Actor]:
+def _actors(of: cast.Set, recipe: Recipe, stage: Stage, faintest: float) -> list[Actor]:
     """Cast objects; those that stand still become part of the place."""
-    of = cast.Set(rng, stage.view, times_s, split)
-    seen = weather(rng, stage.picture.reshape(-1, 3).mean(axis=0))
+    rng = of.rng
+    seen = replace(weather(rng, stage.picture.reshape(-1, 3).mean(axis=0)), faint=faintest)
     for _ in range(int(rng.choice(recipe.standers))):
         _cast(of, stage, seen, "stander").imprint()
     actors = []
@@ -244,6 +252,35 @@ def _shot(stage: Stage, actors: list[Actor], effects: _Effects, times_s: Series)
             canvas = effects.tamper.apply(np.ascontiguousarray(canvas), frame)
         out[frame] = canvas
     return out
+
+
+def _evident(states: Series, raw: Picture) -> Series:
+    """Return states that are undecided where nobody could see it.
+
+    That is light and camera where hardly a pixel changes, and all but tampering behind a lens that
+    is covered.
+
+    Args:
+        states: float64 (n, 4) in order of `NUISANCES`.
+        raw: uint8 (n, S, S, 3), without noise.
+    """
+    is_covered = states[:, 2:3] > 0
+    states[:, [0, 1, 3]] = np.where(
+        is_covered, np.minimum(states[:, [0, 1, 3]], 0.5), states[:, [0, 1, 3]]
+    )
+    if not states[:, :2].any():
+        return states
+    index = np.arange(len(raw))
+    before, after = np.maximum(index - 2, 0), np.minimum(index + 2, len(raw) - 1)
+    change = np.array(
+        [
+            cv2.mean(cv2.absdiff(raw[first], raw[last]))[1]
+            for first, last in zip(before, after, strict=True)
+        ]
+    )
+    is_hidden = change < LEAST_CHANGE
+    states[:, :2] = np.where(is_hidden[:, None], np.minimum(states[:, :2], 0.5), states[:, :2])
+    return states
 
 
 def _stirred(canvas: Picture, stirs: list[Stir], frame: int) -> Picture:

@@ -87,7 +87,7 @@ def _even(gain: Series, tint: npt.NDArray[np.float64] | None = None) -> Gains:
 def _ramp(rng: Rng, t: Series, low_s: float, high_s: float) -> Series:
     """Return 0 before a moment, 1 after it."""
     start = t[-1] * rng.uniform(0.05, 0.9)
-    return np.clip((t - start) / log_uniform(rng, low_s, high_s), 0, 1)
+    return np.asarray(np.clip((t - start) / log_uniform(rng, low_s, high_s), 0, 1))
 
 
 def _spot(rng: Rng, t: Series, path: npt.NDArray[np.float64] | None = None) -> Gains:
@@ -96,7 +96,7 @@ def _spot(rng: Rng, t: Series, path: npt.NDArray[np.float64] | None = None) -> G
     middle = np.tile(rng.uniform(-0.1, 1.1, 2), (len(t), 1)) if path is None else path
     spread = rng.uniform(0.12, 0.5)
     away = (x - middle[:, 0, None, None]) ** 2 + (y - middle[:, 1, None, None]) ** 2
-    return np.exp(-away / (2 * spread**2)).astype(np.float32)[..., None]
+    return np.asarray(np.exp(-away / (2 * spread**2))[..., None], np.float32)
 
 
 def _strength(rng: Rng) -> float:
@@ -173,7 +173,18 @@ def _dimmer(rng: Rng, t: Series) -> Gains:
     return _even(np.exp(rng.uniform(0.15, 0.5) * wave), rng.uniform(0.7, 1.1, 3))
 
 
+def _two_lamps(rng: Rng, t: Series) -> Gains:
+    """Two lamps that are switched, each with its own colour."""
+    gains = np.full((len(t), GRID, GRID, 3), rng.uniform(0.35, 0.8), np.float32)
+    for _ in range(2):
+        on = _ramp(rng, t, 0.05, 0.5)
+        on = 1 - on if rng.random() < 0.5 else on
+        glow = _spot(rng, t) * rng.uniform(0.4, 0.9) * rng.uniform(0.7, 1.1, 3)
+        gains += (glow * on[:, None, None, None]).astype(np.float32)
+    return gains
+
+
 _KINDS: dict[str, tuple[Callable[[Rng, Series], Gains], ...]] = {
-    "train": (_lamp, _lamp, _cloud, _step, _step, _flicker, _sweep, _shadow_edge),
-    "holdout": (_lamp, _strobe, _dimmer, _sweep),
+    "train": (_lamp, _lamp, _cloud, _step, _step, _flicker, _sweep, _sweep),
+    "holdout": (_two_lamps, _two_lamps, _strobe, _dimmer, _shadow_edge),
 }
