@@ -93,6 +93,7 @@ def data() -> None:
 @click.option(
     "--where",
     type=_pair,
+    metavar="COLUMN=VALUE",
     multiple=True,
     help="Take rows with this value, such as present=1 (csv).",
 )
