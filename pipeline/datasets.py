@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.arguments import CONTEXT, SECONDS, YAML_FILE
-from pipeline.log import escape
 
 if TYPE_CHECKING:
     from model.data.audit import Audit
@@ -215,6 +214,8 @@ def _tell(n_done: int, n_videos: int) -> None:
 
 
 def _described(path: Path, counts: dict[str, Any]) -> str:
+    from pipeline.log import escape
+
     splits = ", ".join(f"{name} {n}" for name, n in sorted(counts["splits"].items()))
     return escape(
         f"{path}: {counts['segments']} segments of {counts['videos']} videos in {counts['groups']} "
@@ -252,6 +253,8 @@ def _table(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) -
     from rich import box
     from rich.table import Table
     from rich.text import Text
+
+    from pipeline.log import escape
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in headings:
