@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.arguments import CONTEXT, SECONDS, YAML_FILE
-from pipeline.log import escape
 
 if TYPE_CHECKING:
     from model.data.audit import Audit
@@ -82,6 +81,7 @@ def data() -> None:
     help="Which official split (ucf101, hmdb51).",
 )
 @click.option("--skip-missing", is_flag=True, help="Leave out listed videos that are not there.")
+@click.option("--trim", is_flag=True, help="End segments with their video where they are longer.")
 @click.option(
     "--column",
     "columns",
@@ -93,6 +93,7 @@ def data() -> None:
 @click.option(
     "--where",
     type=_pair,
+    metavar="COLUMN=VALUE",
     multiple=True,
     help="Take rows with this value, such as present=1 (csv).",
 )
@@ -123,6 +124,7 @@ def data_import(kind: str, source: Path, out: Path, **options: Any) -> None:
             root=options["root"],
             fold=options["fold"],
             is_skipping=options["skip_missing"],
+            is_trimming=options["trim"],
             columns=dict(options["columns"]),
             where=dict(options["where"]),
             n_stripped=options["strip"],
@@ -132,6 +134,8 @@ def data_import(kind: str, source: Path, out: Path, **options: Any) -> None:
     save_manifest(found.manifest, out)
     if found.n_missing:
         click.echo(f"left out: {found.n_missing} listed videos that are not there", err=True)
+    if found.n_trimmed:
+        click.echo(f"trimmed: {found.n_trimmed} segments that end after their video", err=True)
     click.echo(_described(out, plain(found.manifest)))
 
 
@@ -214,6 +218,8 @@ def _tell(n_done: int, n_videos: int) -> None:
 
 
 def _described(path: Path, counts: dict[str, Any]) -> str:
+    from pipeline.log import escape
+
     splits = ", ".join(f"{name} {n}" for name, n in sorted(counts["splits"].items()))
     return escape(
         f"{path}: {counts['segments']} segments of {counts['videos']} videos in {counts['groups']} "
@@ -251,6 +257,8 @@ def _table(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) -
     from rich import box
     from rich.table import Table
     from rich.text import Text
+
+    from pipeline.log import escape
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in headings:

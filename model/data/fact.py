@@ -90,12 +90,12 @@ def find_facts(path: Path) -> VideoFacts:
         info = source.open()
         announced_s = source.duration_s
         for frame in source.frames():
-            survey.see(frame, source.statistics().decode_errors)
+            survey.see(frame, source.statistics().n_damaged)
     except (SourceOpenError, SourceLostError) as err:
         problem = str(err).removeprefix(f"file {path} ")
     finally:
         source.close()
-    survey.end(source.statistics().decode_errors)
+    survey.end(source.statistics().n_damaged)
     return VideoFacts(
         problem=problem,
         n_bytes=n_bytes,
