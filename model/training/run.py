@@ -41,6 +41,16 @@ class Run:
     trainer: Trainer
 
 
+def make_repeatable() -> None:
+    """Let this process compute the same bits again; costs no time that can be measured here."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
 def begin(recipe: Recipe) -> Run:
     """Make the state of step 0 and what moves it.
 
