@@ -61,7 +61,11 @@ class ManifestData(Strict):
 
     kind: Literal["manifest"] = "manifest"
     path: Path
-    """The dataset's manifest file."""
+    """The dataset's manifest file, as `bresnet data import` and `bresnet data split` write it."""
+    balance: bool = False
+    """Show each label as often as any other; else each segment once an epoch."""
+    augment: bool = True
+    """Vary colours, crop and direction of the windows."""
 
 
 class PhaseRecipe(Strict):
