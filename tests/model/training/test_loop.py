@@ -109,7 +109,7 @@ def loop_of(recipe: Recipe, folder: Path, told: Told, source: Any = None) -> Tra
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path) -> None:
+def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path, fonts: Path) -> None:
     """Left and right are told apart; bundle, curves, figures and events are in the folder."""
     recipe, told = tiny_recipe(ema_decay=0.5), Told()
     loop = loop_of(recipe, tmp_path, told)
@@ -131,7 +131,9 @@ def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_a_run_stops_when_asked_and_a_changed_recipe_is_refused(tmp_path: Path) -> None:
+def test_a_run_stops_when_asked_and_a_changed_recipe_is_refused(
+    tmp_path: Path, fonts: Path
+) -> None:
     """A stop leaves a checkpoint of that very step; another recipe does not go on from it."""
     recipe, told = tiny_recipe(checkpoint_s=1000.0), Told(stop_at=3)
     assert not loop_of(recipe, tmp_path, told).train()
