@@ -34,7 +34,7 @@ def test_the_default_bundle_has_a_recipe() -> None:
         ),
         (
             "name: a\nphases:\n- {size_px: 64, steps: 0}",
-            "r.yaml:3: phases[0].steps: must be at least 1, not 0 (and 0 more)",
+            "r.yaml:3: phases[0].steps: must be at least 1, not 0",
         ),
         (
             "name: a\ndata: {kind: web}\nphases: [{size_px: 64, steps: 900}]",
@@ -42,7 +42,7 @@ def test_the_default_bundle_has_a_recipe() -> None:
         ),
         (
             "name: a\nphases: [{size_px: 64, steps: 9}]",
-            "optimizer.warmup_steps (300) must be below",
+            "optimizer.warmup_steps: must be below the 9 steps of all phases, not 300",
         ),
     ],
 )
@@ -52,5 +52,5 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, text: str, complaint: str) ->
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_recipe(path)
-    assert complaint.replace(" (and 0 more)", "") in str(caught.value)
+    assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow
 
 from model.bundle import UNTRAINED, save_bundle, untrained_bundle
 from model.engines import has_native_bfloat16
@@ -17,9 +18,18 @@ from tests.model.training.stand_in import tiny_recipe
 
 def test_precision_is_what_was_asked_for() -> None:
     """auto is bfloat16 exactly where the processor has it."""
-    assert activation_dtype(tiny_recipe(precision="mixed_float16")) == "float16"
+    assert activation_dtype(tiny_recipe(precision="mixed_bfloat16")) == "bfloat16"
     wanted = "bfloat16" if has_native_bfloat16() else "float32"
     assert activation_dtype(tiny_recipe(precision="auto")) == wanted
+
+
+@pytest.mark.skipif(
+    bool(tensorflow.config.list_physical_devices("GPU")), reason="a GPU has float16"
+)
+def test_float16_is_refused_where_it_cannot_run() -> None:
+    """TensorFlow has no such pooling on a CPU; the sentence names the way out."""
+    with pytest.raises(TrainingError, match=r"mixed_float16 needs a GPU or .*; choose auto"):
+        activation_dtype(tiny_recipe(precision="mixed_float16"))
 
 
 def test_without_a_bundle_weights_are_drawn() -> None:
