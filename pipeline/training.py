@@ -91,3 +91,6 @@ def _prepare() -> None:
     from model.engines import prepare
 
     prepare()
+    from model.training.run import make_repeatable
+
+    make_repeatable()

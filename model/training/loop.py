@@ -164,11 +164,10 @@ class TrainingLoop:
     def _validate(self, phase: PhaseRecipe) -> dict[str, float]:
         recipe, trainer = self.run.recipe, self.run.trainer
         weights = self.run.state.averaged()
-        held_out = self._source.held_out(phase)
-        rows = []
-        for step in range(recipe.validation_batches):
-            batch = held_out.batch(step)
-            rows.append((trainer.scores(weights, batch.clips), batch.targets, batch.weights))
+        rows = [
+            (trainer.scores(weights, batch.clips), batch.targets, batch.weights)
+            for batch in self._source.held_out(phase, recipe.validation_batches)
+        ]
         logits, targets, known = (np.concatenate(part) for part in zip(*rows, strict=True))
         figures = measure(logits, targets, known, recipe.head.labels, recipe.head.activation)
         return {"loss": trainer.loss(logits, targets, known), **figures}

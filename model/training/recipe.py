@@ -61,7 +61,11 @@ class ManifestData(Strict):
 
     kind: Literal["manifest"] = "manifest"
     path: Path
-    """The dataset's manifest file."""
+    """The dataset's manifest file, as `bresnet data import` and `bresnet data split` write it."""
+    balance: bool = False
+    """Show each label as often as any other; else each segment once an epoch."""
+    augment: bool = True
+    """Vary colours, crop and direction of the windows."""
 
 
 class PhaseRecipe(Strict):
@@ -165,8 +169,8 @@ class Recipe(Strict):
     def _fits(self) -> Self:
         if self.optimizer.warmup_steps >= self.steps:
             raise ValueError(
-                f"optimizer.warmup_steps ({self.optimizer.warmup_steps}) must be below the"
-                f" {self.steps} steps of all phases"
+                f"optimizer.warmup_steps must be below the {self.steps} steps of all phases, not"
+                f" {self.optimizer.warmup_steps}"
             )
         if isinstance(self.data, SyntheticData):
             self._fits_windows(self.data)
@@ -180,13 +184,13 @@ class Recipe(Strict):
         for index, phase in enumerate(self.phases):
             if phase.batch % data.windows:
                 raise ValueError(
-                    f"phases[{index}].batch ({phase.batch}) must be a multiple of data.windows"
-                    f" ({data.windows})"
+                    f"phases[{index}].batch must be a multiple of data.windows ({data.windows}),"
+                    f" not {phase.batch}"
                 )
             if data.clip_frames < phase.frames + data.windows - 1:
                 raise ValueError(
-                    f"data.clip_frames ({data.clip_frames}) must be at least"
-                    f" {phase.frames + data.windows - 1} for phases[{index}].frames"
+                    f"data.clip_frames must be at least {phase.frames + data.windows - 1} for"
+                    f" phases[{index}].frames, not {data.clip_frames}"
                 )
 
     @property

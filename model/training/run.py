@@ -41,6 +41,16 @@ class Run:
     trainer: Trainer
 
 
+def make_repeatable() -> None:
+    """Let this process compute the same bits again; costs no time that can be measured here."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
 def begin(recipe: Recipe) -> Run:
     """Make the state of step 0 and what moves it.
 
@@ -69,9 +79,22 @@ def begin(recipe: Recipe) -> Run:
 
 def activation_dtype(recipe: Recipe) -> str:
     """Return the type of the activations that a recipe's precision means on this machine."""
+    if recipe.precision == "mixed_float16" and not _has_float16():
+        raise TrainingError("precision mixed_float16 needs a GPU or KERAS_BACKEND=jax; choose auto")
     if recipe.precision != "auto":
         return _DTYPES[recipe.precision]
     return "bfloat16" if has_native_bfloat16() else "float32"
+
+
+def _has_float16() -> bool:
+    """Say whether this backend can pool float16; TensorFlow cannot on a CPU."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return True
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def start_weights(recipe: Recipe) -> dict[str, npt.NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,5 +70,6 @@ class BlockSource:
     def training(self, phase: PhaseRecipe) -> Batches:
         return BlockBatches(phase, len(self._recipe.head.labels), self._recipe.seed)
 
-    def held_out(self, phase: PhaseRecipe) -> Batches:
-        return BlockBatches(phase, len(self._recipe.head.labels), 1000 + self._recipe.seed)
+    def held_out(self, phase: PhaseRecipe, n_batches: int) -> Iterator[Batch]:
+        batches = BlockBatches(phase, len(self._recipe.head.labels), 1000 + self._recipe.seed)
+        return (batches.batch(step) for step in range(n_batches))

@@ -88,9 +88,7 @@ def test_gradients_are_those_of_keras(rng: np.random.Generator) -> None:
     with tf.GradientTape() as tape:
         tape.watch([held[name] for name in names])
         loss = tf.reduce_sum(forward(held, clips, Form(), is_training=True).logits ** 2)
-    found = dict(
-        zip(names, tape.gradient(loss, [held[name] for name in names]), strict=True)
-    )
+    found = dict(zip(names, tape.gradient(loss, [held[name] for name in names]), strict=True))
     network = keras_network(weights, "same")
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(keras_logits(network, weights, clips, is_training=True) ** 2)
@@ -99,9 +97,7 @@ def test_gradients_are_those_of_keras(rng: np.random.Generator) -> None:
     wanted = tape.gradient(loss, variables)
     for name, value in wanted.items():
         scale = float(np.abs(value).max()) + 1e-6
-        np.testing.assert_allclose(
-            found[name] / scale, value / scale, atol=3e-3, err_msg=name
-        )
+        np.testing.assert_allclose(found[name] / scale, value / scale, atol=3e-3, err_msg=name)
 
 
 def test_a_frozen_stage_uses_and_keeps_its_statistics(rng: np.random.Generator) -> None:
