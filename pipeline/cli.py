@@ -19,6 +19,7 @@ import click
 from model.errors import BundleError, EngineUnavailableError
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
+from pipeline.bundles import bundle_group
 from pipeline.errors import ConfigError
 from pipeline.title import hide_arguments
 from streamer.redact import redact
@@ -246,3 +247,4 @@ def doctor(is_json: bool, port: int) -> None:
 
 
 main.add_command(bench)
+main.add_command(bundle_group)
