@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -301,6 +302,7 @@ def test_what_disturbs_a_camera_is_booked_twice_and_a_covered_one_is_a_warning(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A lamp is not worth a line."""
+    caplog.set_level(logging.WARNING, logger="pipeline.observer")
     books = Books(clock)
     books.metrics.add_nuisances(["lighting", "tamper"])
     for label in ("lighting", "tamper"):
