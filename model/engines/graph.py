@@ -49,15 +49,15 @@ def build_graph(
     ]
 
     def infer(clips: Any) -> tuple[Any, Any]:
-        outputs = tf.cast(clips, precision)
+        with scope("stem"):
+            outputs = tf.cast(clips, precision)
         for conv in network.stem:
             outputs = convolve(outputs, conv, is_causal)
-        outputs = tf.nn.max_pool3d(outputs, spec.POOL, spec.POOL, "SAME")
+        with scope("pool"):
+            outputs = tf.nn.max_pool3d(outputs, spec.POOL, spec.POOL, "SAME")
         for block in network.blocks:
             outputs = apply_block(outputs, block, is_causal)
-        pooled = tf.reduce_mean(tf.cast(outputs, tf.float32), (1, 2, 3))
-        embeddings = tf.matmul(pooled, head[0]) + head[1]
-        return tf.sigmoid(tf.matmul(embeddings, head[2]) + head[3]), embeddings
+        return scores_of(outputs, head)
 
     signature = tf.TensorSpec((None, None, None, None, spec.CHANNELS), tf.uint8)
     function = tf.function(infer, autograph=False, jit_compile=is_compiled)
@@ -65,17 +65,32 @@ def build_graph(
     return graph
 
 
+def scope(layer: str) -> Any:
+    """Name what is written inside by its layer, which is how a profile finds it again."""
+    return tf.name_scope(f"{layer}/")  # with the slash a layer that comes twice has one name
+
+
+def scores_of(outputs: Any, head: Sequence[Any]) -> tuple[Any, Any]:
+    """What the last block made (N, T, H, W, C), to float32 scores (N, K) and embeddings (N, E)."""
+    with scope("head"):
+        pooled = tf.reduce_mean(tf.cast(outputs, tf.float32), (1, 2, 3))
+        embeddings = tf.matmul(pooled, head[0]) + head[1]
+        return tf.sigmoid(tf.matmul(embeddings, head[2]) + head[3]), embeddings
+
+
 def convolve(inputs: Any, conv: FusedConv, is_causal: bool) -> Any:
     """Apply a convolution, its bias and its ReLU; (N, T, H, W, C)."""
     t, h, w = conv.strides
     halves = [(1, h, w), (t, 1, 1)] if len(conv.kernels) == 2 else [conv.strides]
     outputs = inputs
-    for kernel, strides in zip(conv.kernels, halves, strict=True):
-        padding = "SAME"
-        if is_causal and kernel.shape[0] > 1:
-            outputs, padding = _padded(outputs, kernel.shape[:3], strides), "VALID"
-        outputs = tf.nn.conv3d(outputs, weights(kernel, outputs.dtype), (1, *strides, 1), padding)
-    return tf.nn.relu(tf.nn.bias_add(outputs, weights(conv.bias, outputs.dtype)))
+    with scope(conv.name):
+        for kernel, strides in zip(conv.kernels, halves, strict=True):
+            padding = "SAME"
+            if is_causal and kernel.shape[0] > 1:
+                outputs, padding = _padded(outputs, kernel.shape[:3], strides), "VALID"
+            held = weights(kernel, outputs.dtype)
+            outputs = tf.nn.conv3d(outputs, held, (1, *strides, 1), padding)
+        return tf.nn.relu(tf.nn.bias_add(outputs, weights(conv.bias, outputs.dtype)))
 
 
 def weights(array: Any, dtype: Any = tf.float32) -> Any:
@@ -125,9 +140,11 @@ def apply_block(inputs: Any, block: FusedBlock, is_causal: bool) -> Any:
     """Apply a bottleneck block; (N, T, H, W, C)."""
     feature = convolve(convolve(inputs, block.bottleneck, is_causal), block.feature, is_causal)
     strides = (1, *block.strides, 1)
-    if is_causal:
-        now = tf.nn.avg_pool3d(inputs, (1, 2, 2), strides, "SAME")
-        average = (now + tf.concat([now[:, :1], now[:, :-1]], 1)) / 2
-    else:
-        average = tf.nn.avg_pool3d(inputs, 2, strides, "SAME")
-    return convolve(tf.concat([feature, average], -1), block.merge, is_causal)
+    with scope(f"{block.name}/average"):
+        if is_causal:
+            now = tf.nn.avg_pool3d(inputs, (1, 2, 2), strides, "SAME")
+            average = (now + tf.concat([now[:, :1], now[:, :-1]], 1)) / 2
+        else:
+            average = tf.nn.avg_pool3d(inputs, 2, strides, "SAME")
+        joined = tf.concat([feature, average], -1)
+    return convolve(joined, block.merge, is_causal)

@@ -170,7 +170,9 @@ class Layers:
         outputs = pooled
         for block in self.network.blocks:
             outputs = self.block(outputs, block)
-        return op.reduce_mean(outputs, op.constant([2, 3, 4]), keep_dims=False)
+        mean = op.reduce_mean(outputs, op.constant([2, 3, 4]), keep_dims=False)
+        mean.set_friendly_name("head")
+        return mean
 
     def named(self, name: str, node: Any) -> Any:
         """Name a node, and in int8 quantize behind it where calibration did."""
@@ -236,7 +238,9 @@ def max_pool(inputs: Any, time: int = 2) -> Any:
     sizes = [time, *spec.POOL[1:]]
     pads = [_same(n, k, k) for n, k in zip(inputs.shape[2:], sizes, strict=True)]
     ends = [before for before, _ in pads], [after for _, after in pads]
-    return op.max_pool(inputs, sizes, [1, 1, 1], *ends, sizes).output(0)
+    pooled = op.max_pool(inputs, sizes, [1, 1, 1], *ends, sizes)
+    pooled.set_friendly_name("pool")
+    return pooled.output(0)
 
 
 def slices(inputs: Any, start: int, stop: int) -> Any:

@@ -75,7 +75,7 @@ def test_threads_of_the_way_before_come_to_rest() -> None:
 def test_a_real_run_names_every_way_in_table_and_json(tmp_path: Path) -> None:
     """Small, one round: Keras, TensorFlow in full, the matrix product; ratios refer to eager."""
     path, told = tmp_path / "model.json", []
-    subject = Subject(size_px=32, frames=12, hops=(4,), batch=1)
+    subject = Subject(size_px=32, frames=12, hops=(4,), batch=1, gemm_side=256)
     table = bench_model(
         subject, families=("tensorflow",), rounds=1, json_path=path, tell=told.append
     )
