@@ -46,12 +46,12 @@ class Patience:
         """
         own = self._cameras.setdefault(camera, _Camera())
         is_late = n_hops > 1 and n_hops * step_share > 1
-        own.n_late = own.n_late + 1 if is_late else 0
+        own.n_late = own.n_late + 1 if is_late and not own.rest else 0
         own.n_prompt = own.n_prompt + 1 if n_hops == 1 else 0
         own.rest = max(0, own.rest - 1)
         if own.n_prompt >= N_LATE:
             own.rest, own.next_rest = 0, REST
-        elif own.n_late > N_LATE and not own.rest:
+        elif own.n_late > N_LATE:
             own.rest, own.next_rest = own.next_rest, min(2 * own.next_rest, MAX_REST)
             own.n_late = 0
 
