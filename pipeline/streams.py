@@ -9,7 +9,7 @@ computed in full for the rest of this process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,16 +95,22 @@ class Streams:
         precision: of the classifier; says how equal equal is.
         budget_bytes: memory for what streams keep between windows.
         audit_every: one step in so many is computed a second time; 0: none.
+        step_share: cost of a step relative to a full window, by hop.
     """
 
     def __init__(
-        self, classifier: Classifier, precision: str, budget_bytes: int, audit_every: int
+        self,
+        classifier: Classifier,
+        precision: str,
+        budget_bytes: int,
+        audit_every: int,
+        step_share: Mapping[int, float] | None = None,
     ) -> None:
         self._classifier = classifier
         self._n_labels = len(classifier.labels)
         self._tolerance = TOLERANCE.get(precision, max(TOLERANCE.values()))
         self._audit_every = audit_every
-        self._slots = Slots(budget_bytes)
+        self._slots = Slots(budget_bytes, step_share)
         self._n_steps = 0
         self._due: _Due | None = None
         self._differs = False

@@ -114,7 +114,13 @@ def serve(link: ParentLink[ToWorker], now: Callable[[], float] = time.monotonic)
             mode=_mode(model.classifier, warm),
         )
     )
-    streams = Streams(model.classifier, warm.precision, config.state_bytes, config.audit_every)
+    streams = Streams(
+        model.classifier,
+        warm.precision,
+        config.state_bytes,
+        config.audit_every,
+        _step_share(warm),
+    )
     with (
         contextlib.closing(model.classifier),
         contextlib.closing(
@@ -143,6 +149,13 @@ def _check_golden(model: LoadedModel, precision: str) -> None:
         clip = golden_clip(facts.frames, facts.size_px, facts.golden.seed)
         scores, _ = model.classifier.predict(clip[None])
         check_engine(facts, scores[0], precision)
+
+
+def _step_share(warm: WarmUp) -> dict[int, float]:
+    """What a step costs beside a full window, by hop; of what was measured."""
+    full_s = warm.cost_s.get(1, 0.0)
+    steps = {hop: costs[1] for hop, costs in warm.step_cost_s.items() if 1 in costs}
+    return {hop: cost_s / full_s for hop, cost_s in steps.items()} if full_s > 0 else {}
 
 
 def _mode(classifier: Classifier, warm: WarmUp) -> Mode:

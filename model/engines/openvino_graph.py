@@ -215,7 +215,9 @@ class Layers:
 
 def averaged(positions: Any) -> Any:
     """Average (N, C, T', H', W') to (N, C)."""
-    return op.reduce_mean(positions, op.constant([2, 3, 4]), keep_dims=False)
+    mean = op.reduce_mean(positions, op.constant([2, 3, 4]), keep_dims=False)
+    mean.set_friendly_name("head")
+    return mean
 
 
 def full_model(
@@ -269,7 +271,9 @@ def max_pool(inputs: Any, time: int = 2) -> Any:
     sizes = [time, *spec.POOL[1:]]
     pads = [_same(n, k, k) for n, k in zip(inputs.shape[2:], sizes, strict=True)]
     ends = [before for before, _ in pads], [after for _, after in pads]
-    return op.max_pool(inputs, sizes, [1, 1, 1], *ends, sizes).output(0)
+    pooled = op.max_pool(inputs, sizes, [1, 1, 1], *ends, sizes)
+    pooled.set_friendly_name("pool")
+    return pooled.output(0)
 
 
 def slices(inputs: Any, start: int, stop: int) -> Any:

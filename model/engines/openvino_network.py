@@ -24,6 +24,7 @@ from model.engines.openvino_int8 import calibrate, calibration_clips, decoded, e
 from model.errors import EngineUnavailableError
 from model.fuse import fuse
 from model.pooled import PooledPlan
+from model.trace import Node
 
 _RANGES = "int8-ranges"
 
@@ -63,15 +64,23 @@ class Network:
         precision: float32, bfloat16 or int8.
         threads: of the engine; all cores where None.
         memory: where graphs and ranges are kept, and under what.
+        trace: takes the operations of every inference; see `Device`.
     """
 
-    def __init__(self, bundle: Bundle, precision: str, threads: int | None, memory: Memory) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        precision: str,
+        threads: int | None,
+        memory: Memory,
+        trace: list[Node] | None = None,
+    ) -> None:
         self._bundle = bundle
         self._memory = memory
         self.precision = precision
         # Not what was asked for: the same graph serves every hop and batch.
         self._key = {name: memory.key[name] for name in ("weights", "form", "runtime", "processor")}
-        self._device = Device(precision, threads, memory.cache, self._key)
+        self._device = Device(precision, threads, memory.cache, self._key, trace)
         weights = bundle.weights
         self._head = Head(
             weights["head/kernel"],
