@@ -61,7 +61,7 @@ def bench_model(
                 ways.append(found)
             else:
                 absent.append(found)
-    gemm = list(gemm_ways())
+    gemm = list(gemm_ways(subject.gemm_side))
     tell(f"measuring {len(ways)} ways in {rounds} rounds")
     rows = measure([*ways, *gemm], rounds, subject.seed)
     comparison = Comparison(

@@ -9,10 +9,12 @@ nothing of it is kept; `causal_macs` grows with the hop alone, since nothing is 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from model import spec
 from model.plan import Plan, Step
+from model.pooled import TAIL_FRAMES, PooledPlan
 
 
 def step_macs(plan: Plan, step: Step, size: tuple[int, int] | None = None) -> dict[str, int]:
@@ -26,10 +28,45 @@ def step_macs(plan: Plan, step: Step, size: tuple[int, int] | None = None) -> di
     Returns:
         MACs for stem, stem1, stem2, block0 to block3 and head.
     """
-    rows = {row.name: row for row in spec.layer_table(plan.frames, size or spec.SIZE_PX)}
     taps = Counter(o.product.stage for o in step.operations if o.product is not None)
     # Two frames a slice, and one more tap for all but the last, whose third is padding.
     taps["stem"] = 3 * len(step.stem) - 1
+    slices = {block.name: _slices(block.name, plan, step) for block in spec.BLOCKS}
+    return _fused_macs(spec.layer_table(plan.frames, size or spec.SIZE_PX), taps, slices)
+
+
+def pooled_macs(plan: PooledPlan, size: tuple[int, int] | None = None) -> dict[str, int]:
+    """Count the multiply-accumulates of a step that computes the stem again from frames.
+
+    Args:
+        plan: hop and window length.
+        size: picture (height, width), px; by default the published one.
+
+    Returns:
+        MACs for stem, stem1, stem2, block0 to block3 and head.
+    """
+    n_stem = (TAIL_FRAMES + plan.hop) // 2
+    # Each stage has a slice less than the one before, the last without its third tap. The left
+    # edge of a later window is one slice of stem1 with two taps, two of stem2 with two and three.
+    taps = {"stem": 3 * n_stem - 1, "stem1": 3 * (n_stem - 1) - 1 + 2}
+    taps["stem2"] = 3 * (n_stem - 2) - 1 + 5
+    slices = {block.name: (plan.n_pooled,) * 3 for block in spec.BLOCKS}
+    return _fused_macs(spec.layer_table(plan.frames, size or spec.SIZE_PX), taps, slices)
+
+
+def _fused_macs(
+    table: Sequence[spec.LayerRow],
+    taps: Mapping[str, int],
+    slices: Mapping[str, tuple[int, int, int]],
+) -> dict[str, int]:
+    """MACs by stage.
+
+    Args:
+        table: of the network.
+        taps: of the stem's stages, over all slices that are computed.
+        slices: of each block; see `_block_macs`.
+    """
+    rows = {row.name: row for row in table}
     macs, channels = {}, spec.CHANNELS
     for stage in spec.STEM:
         area = prod(rows[stage.name].output[1:3])
@@ -38,8 +75,7 @@ def step_macs(plan: Plan, step: Step, size: tuple[int, int] | None = None) -> di
     area = prod(rows["pool"].output[1:3])
     for block in spec.BLOCKS:
         areas = (area, prod(rows[block.name].output[1:3]))
-        slices = _slices(block.name, plan, step)
-        macs[block.name] = _block_macs(block, channels, areas, slices)
+        macs[block.name] = _block_macs(block, channels, areas, slices[block.name])
         area = areas[1]
         channels = block.outer
     return macs | {"head": rows["head"].macs}

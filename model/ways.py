@@ -25,11 +25,9 @@ from model.cost import step_macs
 from model.engines import Engine, has_native_bfloat16, open_classifier, prepare
 from model.errors import EngineFailedError
 from model.plan import Plan
+from model.trace import Tracer
 
 FULL, EXACT, CAUSAL = "fused, full window", "exact incremental", "causal"
-
-GEMM_SIDE = 2048
-"""Side of the square matrices: large enough for full speed, small enough for the cache."""
 
 Open = Callable[[Bundle, ModelConfig], Classifier]
 
@@ -60,6 +58,8 @@ class Subject:
         hops: steps that are wanted, frames; rising.
         batch: cameras in a step of several.
         seed: of the pictures.
+        gemm_side: of the square matrices that are multiplied to find the peak: large enough for
+            full speed, small enough for the cache.
     """
 
     size_px: int = spec.SIZE_PX
@@ -67,6 +67,7 @@ class Subject:
     hops: tuple[int, ...] = (4, 8, 16)
     batch: int = 4
     seed: int = 0
+    gemm_side: int = 2048
 
     def bundle(self, padding: spec.TemporalPadding = "same") -> Bundle:
         """Return the network's weights, the same every time."""
@@ -142,16 +143,16 @@ def keras_ways(subject: Subject) -> Iterator[Way]:
         yield Way(name, "tensorflow", "float32", run, macs, difference=subject.difference(run()))
 
 
-def gemm_ways() -> Iterator[Way]:
+def gemm_ways(side: int) -> Iterator[Way]:
     """Yield a large matrix product in each precision: the measured peak of this machine."""
     prepare()
     import tensorflow as tf
 
     product = tf.function(tf.matmul, autograph=False)
-    values = np.random.default_rng(0).standard_normal((2, GEMM_SIDE, GEMM_SIDE), np.float32)
+    values = np.random.default_rng(0).standard_normal((2, side, side), np.float32)
     for precision in precisions(("float32", "bfloat16")):
         factors = [tf.constant(value, precision) for value in values]
-        macs = {"matmul": GEMM_SIDE**3}
+        macs = {"matmul": side**3}
         yield Way("GEMM", "tensorflow", precision, partial(product, *factors), macs)
 
 
@@ -218,7 +219,7 @@ def _why_no_stepper(report: Mapping[str, float], hop: int) -> str:
     return f"at warm-up {measured_ms:.1f} ms, no faster than the full window"
 
 
-def full_way(subject: Subject, classifier: Classifier) -> Way:
+def full_way(subject: Subject, classifier: Classifier | Tracer) -> Way:
     """Make a way of `predict` on one window."""
     clip = subject.window()
     _, embeddings = classifier.predict(clip)

@@ -80,6 +80,12 @@ def bench_pipeline(
     help="Measure these engines alone, beside Keras; peers: the network converted as it is.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the frames.")
+@click.option(
+    "--layers",
+    "is_by_layer",
+    is_flag=True,
+    help="Take this project's engines apart instead: time and share of the peak by layer.",
+)
 @click.option("--json", "json_path", type=YAML_FILE, help="Also write the figures to this file.")
 def bench_model(
     size: int,
@@ -96,11 +102,12 @@ def bench_model(
     if json_path is not None:
         touch(json_path)
 
-    from model.bench import FAMILIES
-    from model.bench import bench_model as measure
+    from model.bench import FAMILIES, bench_model
+    from model.layer_bench import bench_layers
     from model.ways import Subject
 
-    subject = Subject(size, frames, tuple(sorted(set(hops))), batch, options.pop("seed"))
+    subject = Subject(size, frames, tuple(sorted(set(hops))), batch, options["seed"])
+    measure = bench_layers if options["is_by_layer"] else bench_model
     text = measure(
         subject,
         families=options["families"] or FAMILIES,

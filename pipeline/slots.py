@@ -10,9 +10,11 @@ Invariant: the bytes of all slots never exceed the budget.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model.classifier import StreamState
+from pipeline.patience import Patience
 from streamer.worker_notes import StateReset, WindowRef
 
 IDLE_TURNS = 4
@@ -52,10 +54,13 @@ class Slots:
 
     Args:
         budget_bytes: memory all states together may take.
+        step_share: cost of a step relative to a full window, by hop; 0 where it is not known.
     """
 
-    def __init__(self, budget_bytes: int) -> None:
+    def __init__(self, budget_bytes: int, step_share: Mapping[int, float] | None = None) -> None:
         self._budget_bytes = budget_bytes
+        self._step_share = dict(step_share or {})
+        self._patience = Patience()
         self._slots: dict[str, _Slot] = {}
         self._last: dict[str, WindowRef] = {}
         self._n_gaps: dict[str, int] = {}
@@ -70,9 +75,12 @@ class Slots:
     def find(self, window: WindowRef) -> Found | StateReset:
         """Return the state of the camera's last window, or why there is none that fits.
 
-        A state that does not fit this window never fits a later one, and is dropped.
+        A state that does not fit this window never fits a later one, and is dropped. So is one
+        that is reached over more steps than a full window is worth, where that has become a habit.
         """
         self._count_gaps(window)
+        if self._patience.is_over(window.camera):
+            self.drop(window.camera)
         slot = self._slots.get(window.camera)
         if slot is None:
             if not self._room_for(self._largest_bytes):
@@ -89,7 +97,8 @@ class Slots:
         Where windows are left out again and again, because there is too much work, no state is
         ever used, and making one costs two thirds more than a full window.
         """
-        return self._n_gaps.get(window.camera, 0) <= PATIENCE
+        is_habit = self._n_gaps.get(window.camera, 0) > PATIENCE
+        return not is_habit and not self._patience.is_over(window.camera)
 
     def keep(self, window: WindowRef, state: StreamState) -> bool:
         """Keep what a window left behind; False where no memory is left for it."""
@@ -115,12 +124,20 @@ class Slots:
         self._slots.clear()
         self._last.clear()
         self._n_gaps.clear()
+        self._patience.clear()
         self.n_bytes = 0
 
     def _count_gaps(self, window: WindowRef) -> None:
         last, self._last[window.camera] = self._last.get(window.camera), window
-        is_gap = last is not None and _mismatch(last, window) == "gap"
+        reason = "first" if last is None else _mismatch(last, window)
+        is_gap = reason == "gap"
         self._n_gaps[window.camera] = self._n_gaps.get(window.camera, 0) + 1 if is_gap else 0
+        if last is None or reason not in (None, "gap"):
+            self._patience.forget(window.camera)
+        else:
+            n_hops = -(-(window.first_seq - last.first_seq) // window.hop)
+            share = self._step_share.get(window.hop, 0.0)
+            self._patience.take(window.camera, n_hops, share)
 
     def _room_for(self, n_bytes: int) -> bool:
         idle_bytes = sum(self._slots[camera].state.n_bytes for camera in self._idle())

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from model.classifier import Clips, Embeddings, Scores
-from model.engines.graph import apply_block, captured, convolve, hold
+from model.engines.graph import apply_block, captured, convolve, hold, scope, scores_of
 from model.errors import EngineFailedError
 from model.fuse import FusedBlock, FusedNetwork
 from model.plan import Plan, Step
@@ -135,15 +135,15 @@ class TensorFlowGraphs:
 
     def _run(self, step: Step, frames: Any, values: Values) -> Any:
         network = self._held if step is self._plan.first else self._network
-        pixels = tf.cast(frames, self._precision)
-        slices = tf.unstack(convolve(pixels, network.stem[0], is_causal=False), axis=1)
+        with scope("stem"):
+            pixels = tf.cast(frames, self._precision)
+            slices = tf.unstack(convolve(pixels, network.stem[0], is_causal=False), axis=1)
         values.update(zip(step.stem, slices, strict=True))
         for operation in step.operations:
-            values[operation.result] = self._operate(operation, values)
+            with scope(_stage(operation.result)):
+                values[operation.result] = self._operate(operation, values)
         outputs = self._behind_pool(step, values, network.blocks)
-        pooled = tf.reduce_mean(tf.cast(outputs, tf.float32), (1, 2, 3))
-        embeddings = tf.matmul(pooled, self._head[0]) + self._head[1]
-        scores = tf.sigmoid(tf.matmul(embeddings, self._head[2]) + self._head[3])
+        scores, embeddings = scores_of(outputs, self._head, self._network.activation)
         # Of sums read once TensorFlow's optimizer would make one addition of three terms, which no
         # convolution takes in; results are left alone. Measured 1 to 2 ms of 65 (hop 4).
         sums = [values[o.result] for o in step.operations if isinstance(o.result, Sum)]
@@ -164,7 +164,8 @@ class TensorFlowGraphs:
         if isinstance(operation.result, Slice) and operation.result.stage == "stem2":
             # The spatial half of the pool, here already, and the ReLU behind all of it: a maximum
             # does not mind, and both then touch a quarter of the memory.
-            return tf.nn.max_pool2d(output, 2, 2, "SAME")
+            with scope("pool"):
+                return tf.nn.max_pool2d(output, 2, 2, "SAME")
         return tf.nn.relu(output)
 
     def _product(self, product: Product, values: Values) -> Any:
@@ -185,34 +186,44 @@ class TensorFlowGraphs:
             for part, output, name in zip(parts, outputs, BLOCK1_PARTS, strict=True):
                 at_hand = range(begin.stop, own.start)
                 part += [*(values[Slice(name, n)][:, None] for n in at_hand), output]
-        whole = [tf.concat(part, 1) if len(part) > 1 else part[0] for part in parts]
+        with scope("block1/joined"):
+            whole = [tf.concat(part, 1) if len(part) > 1 else part[0] for part in parts]
         for part, name in zip(whole, BLOCK1_PARTS, strict=True):
             values.update({Slice(name, n): part[:, n] for n in self._plan.interior("block0")})
         return _later_blocks(whole[0], whole[1], blocks)
+
+
+def _stage(value: Value) -> str:
+    """The layer a value belongs to."""
+    first = value.terms[0] if isinstance(value, Sum) else value
+    return first.stage
 
 
 def _block0(pooled: list[Any], own: range, blocks: Sequence[FusedBlock]) -> tuple[Any, Any]:
     """What block1 makes of the slices `own` of block0, each by itself."""
     block, next_block = blocks[:2]
     begin, end = max(0, own.start - 1), min(len(pooled), own.stop + 1)
-    inputs = tf.stack(pooled[begin:end], 1)
+    with scope("block0/joined"):
+        inputs = tf.stack(pooled[begin:end], 1)
     cut = slice(own.start - begin, own.stop - begin)
     feature = convolve(convolve(inputs, block.bottleneck, False), block.feature, False)
-    average = tf.nn.avg_pool3d(inputs, 2, 1, "SAME")
-    joined = tf.concat([feature[:, cut], average[:, cut]], -1)
+    with scope("block0/average"):
+        average = tf.nn.avg_pool3d(inputs, 2, 1, "SAME")
+        joined = tf.concat([feature[:, cut], average[:, cut]], -1)
     outputs = convolve(joined, block.merge, False)
     strides = (1, *next_block.strides, 1)
-    return (
-        convolve(outputs, next_block.bottleneck, False),
-        tf.nn.avg_pool3d(outputs, (1, 2, 2), strides, "SAME"),
-    )
+    with scope("block1/average"):
+        small = tf.nn.avg_pool3d(outputs, (1, 2, 2), strides, "SAME")
+    return convolve(outputs, next_block.bottleneck, False), small
 
 
 def _later_blocks(narrow: Any, small: Any, blocks: Sequence[FusedBlock]) -> Any:
     _, block, *rest = blocks
     feature = convolve(narrow, block.feature, False)
-    average = tf.nn.avg_pool3d(small, (2, 1, 1), 1, "SAME")
-    outputs = convolve(tf.concat([feature, average], -1), block.merge, False)
+    with scope("block1/average"):
+        average = tf.nn.avg_pool3d(small, (2, 1, 1), 1, "SAME")
+        joined = tf.concat([feature, average], -1)
+    outputs = convolve(joined, block.merge, False)
     for block in rest:
         outputs = apply_block(outputs, block, False)
     return outputs

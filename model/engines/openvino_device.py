@@ -19,6 +19,7 @@ import openvino as ov
 from model.cache import Cache
 from model.engines.memory import program
 from model.errors import EngineFailedError
+from model.trace import Node
 
 Array = npt.NDArray[Any]
 
@@ -35,18 +36,27 @@ class Device:
         threads: of each request; all cores where None.
         cache: keeps compiled models.
         key: everything a compiled model depends on besides its name, the engine and the program.
+        trace: takes the operations of every inference, with their times; None: they go untimed.
     """
 
     def __init__(
-        self, precision: str, threads: int | None, cache: Cache, key: Mapping[str, str]
+        self,
+        precision: str,
+        threads: int | None,
+        cache: Cache,
+        key: Mapping[str, str],
+        trace: list[Node] | None = None,
     ) -> None:
         self._cache = cache
+        self._trace = trace
         self._options = {
             "INFERENCE_PRECISION_HINT": _HINT[precision],
             "PERFORMANCE_HINT": "LATENCY",
         }
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = str(threads)
+        if trace is not None:
+            self._options["PERF_COUNT"] = "YES"
         self._key = dict(key) | {
             "precision": precision,
             "threads": str(threads),
@@ -56,7 +66,7 @@ class Device:
 
     def request(self, name: str, write: Callable[[], Any], *, is_kept: bool = True) -> Request:
         """Compile a model, or take it from the cache, and prepare to run it; see `compiled`."""
-        return Request(self.compiled(name, write, is_kept=is_kept))
+        return Request(self.compiled(name, write, is_kept=is_kept), self._trace)
 
     def compiled(self, name: str, write: Callable[[], Any], *, is_kept: bool = True) -> Any:
         """Compile a model, or take it from the cache.
@@ -96,9 +106,11 @@ class Request:
 
     Args:
         compiled: the model.
+        trace: takes the operations of every inference.
     """
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, compiled: Any, trace: list[Node] | None = None) -> None:
+        self._trace = trace
         self._request = compiled.create_infer_request()
         tensors = [ov.Tensor(port.element_type, port.shape) for port in compiled.inputs]
         for n, tensor in enumerate(tensors):
@@ -113,6 +125,11 @@ class Request:
         """
         with translated("inference"):
             self._request.infer()
+            if self._trace is not None:
+                self._trace += [
+                    Node(one.node_name, one.node_type, one.real_time.total_seconds())
+                    for one in self._request.profiling_info
+                ]
         return [_bits(tensor.data).copy() for tensor in self._request.output_tensors]
 
 

@@ -196,7 +196,9 @@ def step_model(plan: PooledPlan, layers: Layers, size: tuple[int, int], precisio
         slices(stem1, second, second + 2),
     )
     spatial = op.concat([layers.named("stem2", taken(seam)), max_pool(stem2, 1)], 2)
-    new = op.max_pool(spatial, [2, 1, 1], [1, 1, 1], [0] * 3, [0] * 3, [2, 1, 1]).output(0)
+    over_time = op.max_pool(spatial, [2, 1, 1], [1, 1, 1], [0] * 3, [0] * 3, [2, 1, 1])
+    over_time.set_friendly_name("pool/time")
+    new = over_time.output(0)
     last = plan.seam - (at + 1)
     pooled = op.concat([layers.named("stem2", taken(old)), new], 2)
     state = [

@@ -28,9 +28,9 @@ async def test_four_times_too_much_work_lowers_the_quality_and_its_end_raises_it
     caplog.set_level(logging.INFO)
     file = SCENE | {"pace": "fast", "duration_s": 4.0}
     cameras = [camera_config(f"c{k}", SCENE | {"seed": k}) for k in range(2)]
-    config = config_of(
-        *cameras, camera_config("file", file), analysis={"gate": "off", "hop": 8, "fps": 25.0}
-    )
+    # The rate stays: each rung of it would take another 10 s on the way back.
+    analysis = {"gate": "off", "hop": 8, "fps": 25.0, "min_fps": 25.0}
+    config = config_of(*cameras, camera_config("file", file), analysis=analysis)
     async with running(config, "tests.code_reader:load_busy_at_first") as product:
         await product.until(lambda: level(product) >= 1, 30)
         told = product.pipeline.status.snapshot()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from model import spec
-from model.cost import causal_macs, step_macs
+from model.cost import causal_macs, pooled_macs, step_macs
 from model.plan import Plan
+from model.pooled import PooledPlan
 
 GIGA = 1e9
 
@@ -104,3 +105,24 @@ def test_a_causal_step_does_its_share_of_a_window_and_nothing_twice() -> None:
     assert window["stem1"] * 46 == full["stem1"] * 48
     assert all(window[b.name] == full[b.name] for b in spec.BLOCKS)
     assert step["head"] == full["head"]
+
+
+@pytest.mark.parametrize("hop", [4, 8, 16])
+def test_a_step_from_frames_multiplies_more_in_the_stem(hop: int) -> None:
+    """By hand for every tap; behind the pool nothing is at hand, as in a full window."""
+    found, area, n = pooled_macs(PooledPlan(hop)), 128 * 128, 5 + hop // 2
+    assert found["stem"] == (3 * n - 1) * area * 9 * 3 * 32
+    assert found["stem1"] == (3 * (n - 1) - 1 + 2) * area * 9 * 32 * 32
+    assert found["stem2"] == (3 * (n - 2) - 1 + 2 + 3) * area * 9 * 32 * 64
+    full = full_macs()
+    assert {name: found[name] for name in full if "b" in name} == {
+        name: macs for name, macs in full.items() if "b" in name
+    }
+    assert sum(found.values()) > sum(step_macs(Plan(hop), Plan(hop).step).values())
+
+
+def test_a_step_from_frames_grows_with_the_picture() -> None:
+    """Four times the pixels, four times the work, but for the head."""
+    small, large = (pooled_macs(PooledPlan(4), (side, side)) for side in (64, 128))
+    assert small["head"] == large["head"]
+    assert all(large[name] == 4 * small[name] for name in small if name != "head")

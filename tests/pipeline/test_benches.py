@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from model.comparison import BASELINE
 from pipeline.cli import main
 
 
@@ -54,16 +55,39 @@ def test_every_bench_explains_itself(command: str) -> None:
 
 @pytest.mark.timeout(120)
 def test_the_model_bench_prints_a_table_and_writes_its_figures(tmp_path: Path) -> None:
-    """Markdown on stdout, what goes on meanwhile on stderr; a peer that was not asked for is not
-    there."""
+    """A real run, small, one round: Keras, TensorFlow, the matrix product; Markdown on stdout, what
+    goes on meanwhile on stderr; ratios refer to eager; peers that were not asked for are not there.
+    """
     path = tmp_path / "model.json"
     words = (
-        "bench model --size 32 --frames 12 --hop 4 --batch 1 --rounds 1 --seed 7 --only openvino"
+        "bench model --size 32 --frames 12 --hop 4 --batch 1 --rounds 1 --seed 7 --only tensorflow"
     )
     result = CliRunner().invoke(main, [*words.split(), "--json", str(path)])
     assert result.exit_code == 0, result.output
-    assert "| Keras `model(x)` | tensorflow | float32 | 1 |" in result.stdout
-    assert "measuring" in result.stderr
     values = json.loads(path.read_text())
-    assert values["settings"]["seed"] == 7
-    assert "onnxruntime" not in {row["engine"] for row in values["rows"] + values["absent"]}
+    rows = {(row["name"], row["precision"]): row for row in values["rows"]}
+    eager = rows[BASELINE, "float32"]
+    full = rows["fused, full window", "float32"]
+    assert eager["ratio"] == 1.0
+    assert full["ratio"] == eager["median_s"] / full["median_s"]
+    assert full["difference"] <= 1e-5
+    assert all(len(row["samples_s"]) == 1 for row in values["rows"])
+    assert values["gemm"][0]["gflops"] > 1
+    settings = {"size_px": 32, "frames": 12, "hops": [4], "seed": 7}
+    assert values["settings"] | settings == values["settings"]
+    names = {row["name"] for row in values["rows"]} | {way["name"] for way in values["absent"]}
+    assert {"exact incremental, hop 4", "causal, hop 4"} <= names
+    assert all(f"| {name} |" in result.stdout for name in names)
+    assert {row["engine"] for row in values["rows"] + values["absent"]} == {"tensorflow"}
+    assert f"measuring {len(values['rows'])} ways in 1 rounds" in result.stderr
+
+
+@pytest.mark.timeout(120)
+def test_the_model_bench_takes_engines_apart(tmp_path: Path) -> None:
+    """With --layers: one table a way, with a line a layer."""
+    path = tmp_path / "layers.json"
+    words = "bench model --layers --size 32 --frames 12 --hop 8 --rounds 1 --only tensorflow"
+    result = CliRunner().invoke(main, [*words.split(), "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("| layer |") == len(json.loads(path.read_text())["ways"]) == 2
+    assert "taking 2 ways apart" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,18 @@ def test_a_second_start_measures_nothing_again(
     second.close()
 
 
+@pytest.fixture(scope="module")
+def measured_once(longer_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a start in float32, without steps, has remembered: for tests to copy."""
+    folder = tmp_path_factory.mktemp("measured")
+    classifier = TensorFlowClassifier(
+        longer_bundle, ModelConfig(precision="float32", cache_dir=folder)
+    )
+    classifier.warm_up(1)
+    classifier.close()
+    return folder
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -131,13 +144,11 @@ def test_a_second_start_measures_nothing_again(
     ids=["other results", "other shape", "no numbers", "another program's way", "no way"],
 )
 def test_a_choice_that_computes_something_else_is_forgotten(
-    longer_bundle: Bundle, tmp_path: Path, change: dict[str, Any]
+    longer_bundle: Bundle, measured_once: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     """The engine measures anew and remembers that."""
     config = ModelConfig(precision="float32", cache_dir=tmp_path)
-    first = TensorFlowClassifier(longer_bundle, config)
-    first.warm_up(1)
-    first.close()
+    shutil.copytree(measured_once, tmp_path, dirs_exist_ok=True)
     runtime = f"tensorflow {engine.tf.__version__} cpu"
     memory = Memory(longer_bundle, config, runtime, "1 []")
     good = memory.recall()
@@ -151,12 +162,12 @@ def test_a_choice_that_computes_something_else_is_forgotten(
     np.testing.assert_allclose(again.golden, good.golden, rtol=1e-4, atol=1e-5)
 
 
-def test_a_damaged_memory_is_measured_anew(longer_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_damaged_memory_is_measured_anew(
+    longer_bundle: Bundle, measured_once: Path, tmp_path: Path
+) -> None:
     """Cut, flipped or of another version: none of it stops a start."""
     config = ModelConfig(precision="float32", cache_dir=tmp_path)
-    first = TensorFlowClassifier(longer_bundle, config)
-    first.warm_up(1)
-    first.close()
+    shutil.copytree(measured_once, tmp_path, dirs_exist_ok=True)
     [path] = tmp_path.iterdir()
     whole = path.read_bytes()
     memory = Memory(longer_bundle, config, f"tensorflow {engine.tf.__version__} cpu", "1 []")
