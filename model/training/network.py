@@ -99,9 +99,7 @@ def first_weights(
     return arrays
 
 
-def forward(
-    weights: Mapping[str, Any], clips: Any, form: Form, *, is_training: bool
-) -> Passed:
+def forward(weights: Mapping[str, Any], clips: Any, form: Form, *, is_training: bool) -> Passed:
     """Score clips.
 
     Args:

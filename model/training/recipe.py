@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from model import labels, spec
-from model.bundle import Label
+from model.manifest import Label
 from streamer.config import CAMERA_ID, Strict
 
 FREEZABLE = tuple(stage.name for stage in (*spec.STEM, *spec.BLOCKS))

@@ -35,7 +35,7 @@ def test_statistics_are_those_of_all_batches_together() -> None:
 
 
 def test_the_bundle_can_be_loaded_and_says_how_to_feed_it(tmp_path: Path) -> None:
-    """Labels, shape, rate and hop are the recipe's; the weights come back bit by bit."""
+    """Labels, shape, rate and hop are the recipe's; the weights come back as float16."""
     recipe = tiny_recipe(analysis_fps=8.0, hop=2)
     run = begin(recipe)
     weights = run.state.averaged()
@@ -44,5 +44,7 @@ def test_the_bundle_can_be_loaded_and_says_how_to_feed_it(tmp_path: Path) -> Non
     facts = bundle.manifest
     assert (facts.name, facts.labels, facts.is_trained) == ("tiny", recipe.head.labels, True)
     assert (facts.frames, facts.size_px, facts.analysis_fps, facts.hop) == (8, 32, 8.0, 2)
-    np.testing.assert_array_equal(bundle.score_kernel, weights["scores/kernel"])
-    np.testing.assert_array_equal(bundle.weights["head/kernel"], weights["head/kernel"])
+    np.testing.assert_array_equal(bundle.score_kernel, weights["scores/kernel"].astype(np.float16))
+    np.testing.assert_array_equal(
+        bundle.weights["head/kernel"], weights["head/kernel"].astype(np.float16)
+    )

@@ -119,9 +119,7 @@ def test_time_positions_average_to_the_clip(rng: np.random.Generator) -> None:
         {**weights, "moments/kernel": kernel, "moments/bias": bias}, clips, Form(), is_training=True
     )
     assert passed.moments.shape == (len(clips), clips.shape[1] // 4, kernel.shape[1])
-    np.testing.assert_allclose(
-        np.mean(passed.moments, axis=1), passed.logits, rtol=1e-4, atol=1e-4
-    )
+    np.testing.assert_allclose(np.mean(passed.moments, axis=1), passed.logits, rtol=1e-4, atol=1e-4)
 
 
 def test_first_weights_have_the_shapes_of_the_network() -> None:

@@ -11,7 +11,7 @@ import tensorflow
 from model.bundle import UNTRAINED, save_bundle, untrained_bundle
 from model.engines import has_native_bfloat16
 from model.errors import TrainingError
-from model.training.network import first_weights
+from model.training.network import first_weights, weight_shapes
 from model.training.run import activation_dtype, start_weights
 from tests.model.training.stand_in import tiny_recipe
 
@@ -34,7 +34,7 @@ def test_float16_is_refused_where_it_cannot_run() -> None:
 
 def test_without_a_bundle_weights_are_drawn() -> None:
     """From the recipe's seed."""
-    wanted = first_weights(8, 11, 3, zero_gamma=True)
+    wanted = first_weights(weight_shapes(8, 11), 3, zero_gamma=True)
     found = start_weights(tiny_recipe())
     assert all((found[name] == array).all() for name, array in wanted.items())
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from model.errors import TrainingError
-from model.training.network import first_weights
+from model.training.network import first_weights, weight_shapes
 from model.training.recipe import OptimizerRecipe
 from model.training.state import TrainingState, decay_at, make_optimizer
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(240)
 
 
 def some_state(**options: object) -> TrainingState:
-    arrays = first_weights(8, 3, seed=0, zero_gamma=True)
+    arrays = first_weights(weight_shapes(8, 3), seed=0, zero_gamma=True)
     return TrainingState(arrays, OptimizerRecipe(warmup_steps=2), 10, **options)  # type: ignore[arg-type]
 
 
