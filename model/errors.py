@@ -21,3 +21,7 @@ class EngineUnavailableError(ModelError):
 
 class EngineFailedError(ModelError):
     """The runtime failed; the classifier is unusable afterwards and its process is replaced."""
+
+
+class EvaluationError(ModelError):
+    """What is to be evaluated cannot be read or does not fit; the operator must correct it."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from model.errors import BundleError, EngineUnavailableError
+from model.errors import BundleError, EngineUnavailableError, EvaluationError
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
 from pipeline.errors import ConfigError
@@ -36,7 +36,7 @@ class Commands(click.Group):
         hide_arguments()
         try:
             return super().invoke(ctx)
-        except (ConfigError, BundleError, EngineUnavailableError) as err:
+        except (ConfigError, BundleError, EngineUnavailableError, EvaluationError) as err:
             from pipeline.complaint import one_line
 
             click.echo(f"error: {one_line(str(err))}", err=True)
