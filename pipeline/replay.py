@@ -225,6 +225,16 @@ class Replayer:
         return tuple(self._manifest.labels)
 
     @property
+    def fps(self) -> float:
+        """Return the frames per second that are sampled."""
+        return self._sampled.fps
+
+    @property
+    def size_px(self) -> int:
+        """Return the side of the pictures."""
+        return self._sampled.size_px
+
+    @property
     def clips(self) -> Clips:
         """Return the room for the clips of a batch, uint8 (B, T, S, S, 3)."""
         return self._clips

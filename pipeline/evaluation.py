@@ -1,0 +1,201 @@
+"""Figures of events over replayed videos: what `bresnet evaluate` says of them.
+
+In: `Video`s and the limits of each label. Out: plain values for JSON and Markdown, and curves for
+the pictures: of the bundle, and of the motion gate alone beside it.
+Invariant: recall and false alarms of any kind are those of the labels that raise events; nuisances
+are judged on their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.bundle import Manifest
+from model.evaluation.curve import BUDGETS, Sweep, joined, shares, sweep_of
+from model.evaluation.detection import direction_figures, figures_of
+from model.evaluation.matching import Alarm, Matched, directions, match
+from model.evaluation.truth import ANY, Vocabulary
+from pipeline.cases import Video
+from pipeline.config import DetectorConfig
+from pipeline.sweep import Limits, limits_of
+
+SHIFTS = np.linspace(-6.0, 8.0, 57)
+"""Log-odds by which all limits are moved for the curve of a bundle."""
+RECALLS = (0.5, 0.7, 0.8, 0.9, 0.95)
+"""Recalls at which bundle and motion gate are compared, beside that of the bundle's own limits."""
+LimitsOf = Mapping[str, Limits]
+
+
+def bundle_limits(manifest: Manifest, config: DetectorConfig) -> dict[str, Limits]:
+    """Return the limits of each label: the bundle's own, else those of the configuration."""
+    common = limits_of(config)
+    return {
+        label: Limits(**tuned.model_dump())
+        if (tuned := manifest.thresholds.get(label)) is not None
+        else common
+        for label in manifest.labels
+    }
+
+
+def alerting(limits: LimitsOf, words: Vocabulary) -> dict[str, Limits]:
+    """Return the limits of the labels that raise events."""
+    return {label: limits[label] for label in words.alerting}
+
+
+def match_any(videos: Sequence[Video], alarms: Callable[[Video], list[Alarm]]) -> list[Matched]:
+    """Compare alarms of any kind with motion of any kind."""
+    return [
+        match(alarms(video), video.truth.course(ANY), video.truth, video.recording.watched_from_s)
+        for video in videos
+    ]
+
+
+def events_report(videos: Sequence[Video], limits: LimitsOf, words: Vocabulary) -> dict[str, Any]:
+    """Return the figures of a group of videos.
+
+    Args:
+        videos: at least one.
+        limits: of every label.
+        words: labels of the bundle.
+    """
+    chosen = alerting(limits, words)
+    alarms = {id(video): video.tracks.alarms(chosen) for video in videos}
+    found = match_any(videos, lambda video: alarms[id(video)])
+    labels = {
+        label: figures_of(
+            [
+                match(v.tracks.label(label, limit), v.truth.course(label), v.truth, _from(v))
+                for v in videos
+            ]
+        ).as_json()
+        for label, limit in limits.items()
+    }
+    courses = [directions(alarms[id(video)], video.truth, _from(video)) for video in videos]
+    gate = match_any(videos, lambda video: video.tracks.motion())
+    model_sweep, gate_sweep = bundle_sweep(videos, chosen), motion_sweep(videos)
+    return {
+        "any": figures_of(found).as_json(),
+        "directions": direction_figures(courses),
+        "labels": labels,
+        "motion_gate": figures_of(gate).as_json(),
+        "miss_rate_at": _miss_rates(model_sweep),
+        "motion_gate_miss_rate_at": _miss_rates(gate_sweep),
+        "curve": _points(model_sweep),
+        "motion_gate_curve": _points(gate_sweep),
+        "videos": [
+            _video(video, one, alarms[id(video)]) for video, one in zip(videos, found, strict=True)
+        ],
+    }
+
+
+def bundle_sweep(videos: Sequence[Video], limits: LimitsOf) -> Sweep:
+    """Move all limits together and see what is told."""
+
+    def shifted(by: float) -> list[Matched]:
+        moved = {label: limit.shifted(by) for label, limit in limits.items()}
+        return match_any(videos, lambda video: video.tracks.alarms(moved))
+
+    return sweep_of(SHIFTS, [shifted(by) for by in SHIFTS.tolist()])
+
+
+def motion_sweep(videos: Sequence[Video]) -> Sweep:
+    """Move the threshold of the motion gate alone and see what is told."""
+    thresholds = shares()
+    return sweep_of(
+        thresholds,
+        [
+            match_any(videos, lambda video, on=on: video.tracks.motion(on))  # type: ignore[misc]
+            for on in thresholds.tolist()
+        ],
+    )
+
+
+def nuisance_report(
+    objects: Sequence[Video], nuisances: Sequence[Video], limits: LimitsOf, words: Vocabulary
+) -> dict[str, Any]:
+    """Compare bundle and motion gate: false alarms on nuisances at the same recall on objects.
+
+    Args:
+        objects: videos in which something moves.
+        nuisances: videos in which nothing moves, but much changes.
+        limits: of every label.
+        words: labels of the bundle.
+    """
+    chosen = alerting(limits, words)
+    model = joined(bundle_sweep(objects, chosen), bundle_sweep(nuisances, chosen))
+    gate = joined(motion_sweep(objects), motion_sweep(nuisances))
+    own = figures_of(match_any(objects, lambda v: v.tracks.alarms(chosen)), n_rounds=0)
+    quiet = figures_of(match_any(nuisances, lambda v: v.tracks.alarms(chosen)))
+    compared = [
+        {
+            "recall": recall,
+            "model_false_per_hour": model.false_per_hour_at(recall),
+            "motion_gate_false_per_hour": gate.false_per_hour_at(recall),
+        }
+        for recall in (own.recall.value, *RECALLS)
+    ]
+    kinds = sorted({video.recording.name.rpartition("-")[0] for video in nuisances})
+    by_kind = {
+        kind: _false_of(
+            [v for v in nuisances if v.recording.name.rpartition("-")[0] == kind], chosen
+        )
+        for kind in kinds
+    }
+    return {
+        "hours": sum(video.recording.duration_s for video in nuisances) / 3600,
+        "recall": own.recall.value,
+        "false_per_hour": asdict(quiet.false_per_hour),
+        "at_equal_recall": compared,
+        "by_kind": by_kind,
+        "miss_rate_at": _miss_rates(model),
+        "motion_gate_miss_rate_at": _miss_rates(gate),
+        "curve": _points(model),
+        "motion_gate_curve": _points(gate),
+    }
+
+
+def delays_of(videos: Sequence[Video], limits: LimitsOf) -> npt.NDArray[np.float64]:
+    """Return the seconds from start to first alarm of every event that was told in time."""
+    found = match_any(videos, lambda video: video.tracks.alarms(limits))
+    return np.array([e.delay_s for one in found for e in one.events if e.delay_s is not None])
+
+
+def _false_of(videos: Sequence[Video], limits: LimitsOf) -> dict[str, Any]:
+    model = figures_of(match_any(videos, lambda v: v.tracks.alarms(limits)))
+    gate = figures_of(match_any(videos, lambda v: v.tracks.motion()))
+    return {
+        "model_false_per_hour": asdict(model.false_per_hour),
+        "motion_gate_false_per_hour": asdict(gate.false_per_hour),
+    }
+
+
+def _from(video: Video) -> float:
+    return video.recording.watched_from_s
+
+
+def _miss_rates(sweep: Sweep) -> dict[str, dict[str, float]]:
+    return {f"{budget:g}": asdict(sweep.miss_rate_at(budget)) for budget in BUDGETS}
+
+
+def _points(sweep: Sweep) -> list[dict[str, float]]:
+    return [asdict(point) for point in sweep.points()]
+
+
+def _video(video: Video, found: Matched, alarms: Sequence[Alarm]) -> dict[str, Any]:
+    return {
+        "name": video.recording.name,
+        "duration_s": video.recording.duration_s,
+        "n_windows": video.recording.n_windows,
+        "n_events": len(found.events),
+        "n_told": sum(event.is_told for event in found.events),
+        "n_false": found.n_false,
+        "n_raised_in_empty": found.n_raised_in_empty,
+        "n_reaching_into_empty": found.n_reaching_into_empty,
+        "events": [asdict(event) for event in found.events],
+        "alarms": [asdict(alarm) for alarm in alarms],
+    }
