@@ -25,3 +25,7 @@ class EngineFailedError(ModelError):
 
 class EvaluationError(ModelError):
     """What is to be evaluated cannot be read or does not fit; the operator must correct it."""
+
+
+class DataError(ModelError):
+    """Data for training cannot be had: a file, a manifest or a worker that reads them failed."""

@@ -1,0 +1,144 @@
+"""Claims about augmentation: the same for every frame, labels follow, nothing else changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model.data.augment import RECORDED, UNCHANGED, Policy, augment
+from model.labels import LABELS
+
+SIDE = 32
+
+
+def scene(n_frames: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """A bright square that goes right over a textured ground; its truth in the last 4 frames."""
+    rng = np.random.default_rng(3)
+    clip = np.tile(rng.integers(40, 120, (SIDE, SIDE, 3), dtype=np.uint8), (n_frames, 1, 1, 1))
+    for at, frame in enumerate(clip):
+        frame[10:18, 2 + at : 10 + at] = (250, 200, 150)
+    truth = np.zeros((n_frames, len(LABELS)), np.float32)
+    truth[-4:, LABELS.index("right")] = 1
+    truth[-4:, LABELS.index("up")] = np.nan
+    truth[:, LABELS.index("lighting")] = 1
+    return clip, truth
+
+
+def changed(seed: int = 0, **chances: float) -> tuple[np.ndarray, np.ndarray]:
+    clip, truth = scene()
+    return augment(clip, truth, np.random.default_rng(seed), replace(UNCHANGED, **chances))
+
+
+def column(truth: np.ndarray, label: str) -> list[float]:
+    return truth[:, LABELS.index(label)].tolist()
+
+
+def test_nothing_is_changed_where_nothing_is_asked() -> None:
+    """The empty policy gives the same pictures and truth."""
+    clip, truth = scene()
+    same = augment(clip, truth, np.random.default_rng(0), UNCHANGED)
+    np.testing.assert_array_equal(same[0], clip)
+    np.testing.assert_array_equal(same[1], truth)
+
+
+def test_mirrored_clips_move_the_other_way() -> None:
+    """Left and right change places in pictures and truth; nothing else does."""
+    clip, truth = scene()
+    pictures, renamed = changed(mirror=1.0)
+    np.testing.assert_array_equal(pictures, clip[:, :, ::-1])
+    assert column(renamed, "left") == column(truth, "right")
+    assert column(renamed, "right") == column(truth, "left")
+    assert column(renamed, "lighting") == column(truth, "lighting")
+    np.testing.assert_array_equal(column(renamed, "up"), column(truth, "up"))
+
+
+def test_upended_clips_fall_where_they_rose() -> None:
+    """Up and down change places in pictures and truth, undecided frames included."""
+    clip, truth = scene()
+    pictures, renamed = changed(upend=1.0)
+    np.testing.assert_array_equal(pictures, clip[:, ::-1])
+    np.testing.assert_array_equal(column(renamed, "down"), column(truth, "up"))
+    assert column(renamed, "right") == column(truth, "right")
+
+
+def test_reversed_clips_go_back() -> None:
+    """Frames and truth run backwards, and every direction is the opposite one."""
+    clip, truth = scene()
+    truth[0, LABELS.index("approach")] = 1
+    policy = replace(UNCHANGED, reverse=1.0)
+    pictures, renamed = augment(clip, truth, np.random.default_rng(0), policy)
+    np.testing.assert_array_equal(pictures, clip[::-1])
+    assert column(renamed, "left") == column(truth, "right")[::-1]
+    assert column(renamed, "recede") == column(truth, "approach")[::-1]
+    np.testing.assert_array_equal(column(renamed, "down"), column(truth, "up")[::-1])
+
+
+def test_labels_of_the_users_own_keep_their_names() -> None:
+    """Where the labels name no directions, mirroring leaves the truth alone."""
+    clip, _ = scene()
+    truth = np.tile(np.array([0.0, 1.0], np.float32), (len(clip), 1))
+    policy = replace(UNCHANGED, mirror=1.0, reverse=1.0)
+    renamed = augment(clip, truth, np.random.default_rng(0), policy, ("fall", "daily"))[1]
+    np.testing.assert_array_equal(renamed, truth)
+    assert RECORDED.reverse == 0
+
+
+@pytest.mark.parametrize("kind", ["crop", "colour", "grey", "gamma", "blur"])
+def test_a_still_picture_stays_still(kind: str) -> None:
+    """Each frame is changed alike: what did not move before does not move afterwards."""
+    still = np.repeat(scene()[0][:1], 12, axis=0)
+    policy = replace(UNCHANGED, **{kind: 1.0, "crop_least": 0.8, "blur_px": 8.0})
+    pictures, _ = augment(still, scene()[1], np.random.default_rng(1), policy)
+    assert (pictures == pictures[:1]).all()
+    assert (pictures != still).mean() > 0.3
+
+
+def test_noise_is_new_in_each_frame_and_of_the_strength_asked() -> None:
+    """Sensor noise differs from frame to frame and has no mean."""
+    still = np.full((12, SIDE, SIDE, 3), 128, np.uint8)
+    policy = replace(UNCHANGED, noise=1.0, noise_levels=12.0)
+    pictures, _ = augment(still, scene()[1], np.random.default_rng(1), policy)
+    difference = pictures.astype(float) - 128
+    assert abs(difference.mean()) < 0.2
+    assert 1 <= difference.std() <= 12.5
+    assert (pictures[0] != pictures[1]).mean() > 0.5
+
+
+def test_grey_has_no_colour() -> None:
+    """As under infrared light the three channels are the same, give or take rounding."""
+    pictures = changed(grey=1.0)[0].astype(int)
+    assert np.ptp(pictures, axis=-1).max() <= 1
+
+
+def test_the_input_stays_and_the_choice_is_the_generators() -> None:
+    """The clip that is given is not written to; one seed gives one result, another another."""
+    clip, truth = scene()
+    before = clip.copy(), truth.copy()
+    results = [augment(clip, truth, np.random.default_rng(s), Policy())[0] for s in (7, 7, 8, 9)]
+    np.testing.assert_array_equal(clip, before[0])
+    np.testing.assert_array_equal(truth, before[1])
+    np.testing.assert_array_equal(results[0], results[1])
+    assert any((results[0] != other).any() for other in results[2:])
+    assert all(result.flags.c_contiguous and result.dtype == np.uint8 for result in results)
+
+
+def test_a_large_clip_gets_noise_in_all_its_parts() -> None:
+    """Clips larger than the stored noise are covered to their end."""
+    still = np.full((8, 256, 256, 3), 128, np.uint8)
+    truth = np.zeros((8, len(LABELS)), np.float32)
+    policy = replace(UNCHANGED, noise=1.0, noise_levels=20.0)
+    pictures, _ = augment(still, truth, np.random.default_rng(1), policy)
+    assert all((frame != 128).mean() > 0.5 for frame in pictures)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    """Truth of another length and chances above one are named."""
+    clip, truth = scene()
+    with pytest.raises(ValueError, match="do not fit"):
+        augment(clip, truth[1:], np.random.default_rng(0))
+    with pytest.raises(ValueError, match="mirror is 2"):
+        Policy(mirror=2)
+    with pytest.raises(ValueError, match="crop_least"):
+        Policy(crop_least=0.01)

@@ -1,0 +1,143 @@
+"""Claims about rendered batches: pure in the step, mixed, balanced, labelled as their windows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model.data.augment import Policy
+from model.data.synthetic import SyntheticBatches, SyntheticPlan
+from model.labels import LABELS
+from tests.model.data.stand_in import RENDERED, draw
+
+PLAN = SyntheticPlan(n_clips=8, n_frames=8, size_px=8, clip_frames=24, policy=None)
+LEFT = LABELS.index("left")
+
+
+@pytest.fixture(autouse=True)
+def nothing_rendered_yet() -> Iterator[None]:
+    RENDERED.clear()
+    yield
+    RENDERED.clear()
+
+
+def batches(plan: SyntheticPlan = PLAN) -> SyntheticBatches:
+    return SyntheticBatches(plan, draw)
+
+
+def clip_ids(clips: np.ndarray) -> list[tuple[int, ...]]:
+    return [tuple(int(value) for value in clip[0, 0, 0]) for clip in clips]
+
+
+def test_a_batch_depends_on_its_step_alone() -> None:
+    """Batches taken in order, in any order, alone or by another process's copy are the same."""
+    plan = replace(PLAN, policy=Policy())
+    in_order = [batches(plan).batch(step) for step in range(6)]
+    other = copy.copy(batches(plan))
+    for step in (5, 0, 3, 4):
+        for own, again in zip(in_order[step], other.batch(step), strict=True):
+            np.testing.assert_array_equal(own, again)
+
+
+def test_a_batch_holds_each_clip_once_and_clips_return_in_later_batches() -> None:
+    """No two windows of a batch are of one clip; a clip gives its windows to n_windows batches."""
+    seen: dict[tuple[int, ...], list[int]] = {}
+    made = batches()
+    for step in range(0, 20, PLAN.n_lanes):
+        ids = clip_ids(made.batch(step).clips)
+        assert len(set(ids)) == PLAN.n_clips
+        for clip_id in ids:
+            seen.setdefault(clip_id, []).append(step)
+    assert [0, 2, 4, 6] in seen.values()
+    assert all(len(set(steps)) == len(steps) <= PLAN.n_windows for steps in seen.values())
+
+
+def test_a_batch_renders_few_new_clips() -> None:
+    """Taken in order, each batch after a lane's first renders n_clips / n_windows clips."""
+    made = batches()
+    for step in range(PLAN.n_lanes):
+        made.batch(step)
+    before = len(RENDERED)
+    for step in range(PLAN.n_lanes, 12):
+        made.batch(step)
+    assert len(RENDERED) - before == (12 - PLAN.n_lanes) * PLAN.n_clips // PLAN.n_windows
+    assert len(made._pieces) <= PLAN.n_clips * PLAN.n_lanes
+
+
+def test_lanes_streams_and_seeds_share_no_clip() -> None:
+    """Steps of two lanes, training and validation, and two seeds show different clips."""
+
+    def ids(plan: SyntheticPlan, steps: range) -> set[tuple[int, ...]]:
+        made = batches(plan)
+        return {clip_id for step in steps for clip_id in clip_ids(made.batch(step).clips)}
+
+    groups = [
+        ids(PLAN, range(0, 10, 2)),
+        ids(PLAN, range(1, 10, 2)),
+        ids(replace(PLAN, stream="validation"), range(10)),
+        ids(replace(PLAN, seed=1), range(10)),
+    ]
+    assert sum(len(group) for group in groups) == len(set.union(*groups))
+
+
+def test_windows_are_cut_where_their_targets_say() -> None:
+    """A window is n_frames frames in a row, and its target is that of its own end."""
+    for step in range(8):
+        batch = batches().batch(step)
+        for clip, target, weight in zip(*batch, strict=True):
+            frames = clip[:, -1, -1, 0].astype(int)
+            np.testing.assert_array_equal(np.diff(frames), 1)
+            # "left" holds from frame 16 on: 5 of its frames make it sure.
+            n_left = max(frames[-1] - 15, 0)
+            assert (target[LEFT], weight[LEFT]) == (n_left >= 5, n_left >= 5 or n_left < 2)
+
+
+def test_rare_states_of_a_clip_are_as_welcome_as_frequent_ones() -> None:
+    """3 of the 17 places are undecided or begun; they are chosen more often than that."""
+    made = batches(replace(PLAN, clip_frames=24, n_windows=1))
+    ends = [int(clip[-1, -1, -1, 0]) for step in range(120) for clip in made.batch(step).clips]
+    share = np.mean([end in (17, 18, 19) for end in ends])
+    assert share > 1.1 * 3 / 17
+    assert set(ends) == set(range(7, 24))
+
+
+def test_kinds_come_by_their_weights() -> None:
+    """The renderer is asked for the kinds of the plan about as often as their weights say."""
+    made = batches(replace(PLAN, kinds=(("empty", 1.0), (None, 3.0), ("night", 0.0))))
+    for step in range(60):
+        made.batch(step)
+    asked = [kind for _, kind in RENDERED]
+    assert asked.count("night") == 0
+    assert 0.15 < asked.count("empty") / len(asked) < 0.35
+    assert len({seed for seed, _ in RENDERED}) == len(RENDERED)
+
+
+def test_augmentation_renames_before_the_targets_are_judged() -> None:
+    """With every clip mirrored, what moved left moves right in the targets."""
+    plain = batches().batch(0)
+    policy = Policy(1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)
+    mirrored = batches(replace(PLAN, policy=policy)).batch(0)
+    right = LABELS.index("right")
+    np.testing.assert_array_equal(mirrored.targets[:, right], plain.targets[:, LEFT])
+    np.testing.assert_array_equal(mirrored.clips, plain.clips[:, :, :, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"n_clips": 6}, "n_clips is 6"),
+        ({"seed": -1}, "seed is -1"),
+        ({"clip_frames": 9}, "clip_frames is 9"),
+        ({"kinds": ((None, 0.0),)}, "weights of kinds"),
+    ],
+)
+def test_plans_that_cannot_be_are_refused(changed: dict[str, object], named: str) -> None:
+    """A plan names what is wrong with it; a step is not negative."""
+    with pytest.raises(ValueError, match=named):
+        replace(PLAN, **changed)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="step is -1"):
+        batches().batch(-1)
