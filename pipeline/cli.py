@@ -20,6 +20,7 @@ from model.errors import BundleError, EngineUnavailableError, EvaluationError
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
 from pipeline.errors import ConfigError
+from pipeline.evaluations import calibrate, evaluate, tune
 from pipeline.title import hide_arguments
 from streamer.redact import redact
 
@@ -245,4 +246,5 @@ def doctor(is_json: bool, port: int) -> None:
     click.get_current_context().exit(int(any(check.verdict == "fail" for check in checks)))
 
 
-main.add_command(bench)
+for command in (bench, evaluate, calibrate, tune):
+    main.add_command(command)
