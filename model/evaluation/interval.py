@@ -59,16 +59,10 @@ def bootstrap(
     value = float(statistic(everything)) if n_groups else float("nan")
     if n_groups < 2:
         return Interval(value, float("nan"), float("nan"))
-    from scipy.stats import bootstrap as draw
-
-    drawn = draw(
-        (everything,),
-        lambda indexes: float(statistic(np.asarray(indexes, np.int64))),
-        n_resamples=n_rounds,
-        vectorized=False,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).bootstrap_distribution
+    rng = np.random.default_rng(seed)
+    drawn = np.array(
+        [statistic(rng.integers(0, n_groups, n_groups)) for _ in range(n_rounds)], np.float64
+    )
     finite = drawn[np.isfinite(drawn)]
     if not len(finite):
         return Interval(value, float("nan"), float("nan"))

@@ -4,22 +4,26 @@ In: the alarms of one label (or of all motion labels) in one video, and the trut
 of each event and of each alarm.
 
 An event is TOLD when an alarm is raised (`detected_s`) inside it, widened by the tolerance; COVERED
-when an alarm goes on at some time of it. An alarm is a HIT when it tells or covers an event; else
-FALSE when some of it, from onset to end, lies in an `empty` span narrowed by the tolerance; else it
-stays undecided and counts nowhere. Besides, and whatever they hit: alarms that are RAISED IN EMPTY
-and those that REACH INTO EMPTY. Invariant: hits + false + undecided = alarms.
+when an alarm goes on at some time of it. An alarm is a HIT when it tells or covers an event, else
+FALSE when it reaches into an `empty` span narrowed by the tolerance, else undecided. A hit that is
+in an `empty` span before its event or more than `LINGER_S` after it OVERSTAYS. False episodes are
+of both. Besides, without that grace: alarms RAISED IN EMPTY and those that REACH INTO EMPTY.
+Invariant: hits + false + undecided = alarms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from model.evaluation.span import Span, clip, merge
+from model.evaluation.span import Span, clip, gaps, merge
 from model.evaluation.truth import Course, Truth
 
 EPISODE_S = 1.0
 """False alarms of one camera that overlap or follow within this are one: somebody looks once."""
+LINGER_S = 1.0
+"""An alarm may go on for so long after its event: a window speaks of its last 1.2 s."""
 OPPOSITE = {
     "left": "right",
     "right": "left",
@@ -75,7 +79,9 @@ class Matched:
         events: one fate each.
         n_hits: alarms that tell or cover an event.
         n_false: false alarms.
-        n_false_episodes: false alarms, those within `EPISODE_S` counted once.
+        n_overstaying: hits that are also where nothing moves.
+        n_false_episodes: false alarms and stretches overstayed, those within `EPISODE_S` of each
+            other counted once.
         n_raised_in_empty: alarms raised in an empty span, whatever they hit.
         n_reaching_into_empty: alarms that begin, go on or end in one, whatever they hit.
         empty_s: seconds in which an alarm would be false.
@@ -85,6 +91,7 @@ class Matched:
     events: tuple[EventFate, ...]
     n_hits: int
     n_false: int
+    n_overstaying: int
     n_false_episodes: int
     n_raised_in_empty: int
     n_reaching_into_empty: int
@@ -113,12 +120,14 @@ def match(
     empty = [span for span in empty if span.duration_s > 0]
     hits = [alarm for alarm in alarms if _is_hit(alarm, near)]
     in_empty = [alarm for alarm in alarms if any(alarm.span.overlaps(e) for e in empty)]
-    false = [alarm for alarm in in_empty if alarm not in hits]
+    false = [alarm.span for alarm in in_empty if alarm not in hits]
+    overstayed = [_overstayed(alarm, course.events, slack_s, empty) for alarm in hits]
     return Matched(
         events=fates,
         n_hits=len(hits),
         n_false=len(false),
-        n_false_episodes=len(merge([alarm.span for alarm in false], EPISODE_S)),
+        n_overstaying=sum(bool(spans) for spans in overstayed),
+        n_false_episodes=len(merge([*false, *chain.from_iterable(overstayed)], EPISODE_S)),
         n_raised_in_empty=sum(any(e.holds(alarm.detected_s) for e in empty) for alarm in alarms),
         n_reaching_into_empty=len(in_empty),
         empty_s=sum(span.duration_s for span in clip(course.empty, watched)),
@@ -128,6 +137,15 @@ def match(
 
 def _is_hit(alarm: Alarm, near: Sequence[Span]) -> bool:
     return any(span.holds(alarm.detected_s) or alarm.span.overlaps(span) for span in near)
+
+
+def _overstayed(
+    alarm: Alarm, events: Sequence[Span], slack_s: float, empty: Sequence[Span]
+) -> list[Span]:
+    """Return where a hit is, although it has not begun or long ended what it hits."""
+    own = [event for event in events if _is_hit(alarm, [event.grown(slack_s)])]
+    allowed = [Span(e.start_s - slack_s, e.end_s + slack_s + LINGER_S) for e in own]
+    return [part for span in gaps(allowed, alarm.span) for part in clip(empty, span)]
 
 
 def _fate(span: Span, alarms: Sequence[Alarm], slack_s: float, watched: Span) -> EventFate:

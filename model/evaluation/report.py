@@ -151,6 +151,8 @@ def _events(name: str, one: Values) -> str:
     counts = (
         ("n_events", "events"),
         ("n_told", "told inside"),
+        ("n_false", "false alarms"),
+        ("n_overstaying", "alarms that go on too long"),
         ("n_raised_in_empty", "alarms raised in empty spans"),
         ("n_reaching_into_empty", "alarms reaching into empty spans"),
     )
