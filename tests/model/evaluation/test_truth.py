@@ -52,7 +52,7 @@ def test_a_file_tells_directions_and_motion_of_any_kind(tmp_path: Path) -> None:
 
 
 def test_a_bundle_with_other_labels_has_other_directions(tmp_path: Path) -> None:
-    """"enter" is a label of this one, "up" is not."""
+    """ "enter" is a label of this one, "up" is not."""
     words = Vocabulary(("enter", "lighting"), ("enter",))
     _, truth = read_truth(written(tmp_path), words)
     assert truth.course("enter").events == (Span(6, 7),)
@@ -80,9 +80,7 @@ def test_the_clip_may_lie_beside_the_folder_of_the_file(tmp_path: Path) -> None:
         ({"duration_s": -1}, "duration_s: "),
     ],
 )
-def test_a_mistake_is_one_sentence(
-    tmp_path: Path, changes: dict[str, Any], sentence: str
-) -> None:
+def test_a_mistake_is_one_sentence(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
     """With the path of the file and the key."""
     path = written(tmp_path, **changes)
     with pytest.raises(EvaluationError, match=sentence) as caught:
