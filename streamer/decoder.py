@@ -173,6 +173,36 @@ class Decoder:
         duration = self._container.duration if self._container is not None else None
         return duration / av.time_base if duration is not None and duration > 0 else None
 
+    @property
+    def start_s(self) -> float | None:
+        """Return the time of the first picture as the container states it; None where it does not.
+
+        Read it after `open`.
+        """
+        stream = self._stream
+        if stream is None or stream.start_time is None or stream.time_base is None:
+            return None
+        return float(stream.start_time * stream.time_base)
+
+    def seek(self, at_s: float) -> bool:
+        """Let `frames` begin at the last key frame that is not after `at_s`; call it before that.
+
+        Args:
+            at_s: presentation time as the stream states it, seconds.
+
+        Returns:
+            False where the container cannot; open it again then, its position is undefined. True
+            promises nothing: indexes are often wrong, so look at the first frame's time.
+        """
+        stream = self._stream
+        if self._container is None or stream is None or not stream.time_base:
+            return False
+        try:
+            self._container.seek(round(at_s / stream.time_base), stream=stream, backward=True)
+        except FOREIGN:
+            return False
+        return True
+
     # ---- reading ---------------------------------------------------------------------------------
 
     def frames(self, first_index: int = 0) -> Iterator[Frame]:

@@ -85,6 +85,20 @@ class FileVideo:
         if status.st_size == 0:
             raise SourceOpenError("codec", f"{name} is empty; copy or record it again")
 
+    @property
+    def duration_s(self) -> float | None:
+        """Return the announced length in seconds; None where there is none."""
+        return self._decoder.duration_s
+
+    @property
+    def start_s(self) -> float | None:
+        """Return the time of the first picture as the file states it; None where it does not."""
+        return self._decoder.start_s
+
+    def seek(self, at_s: float) -> bool:
+        """Let `frames` begin at a key frame at or before `at_s`; see `Decoder.seek`."""
+        return self._decoder.seek(at_s)
+
     def frames(self) -> Iterator[Frame]:
         """Yield frames until the file has ended (never, when looping) or the stop event is set.
 

@@ -142,6 +142,21 @@ def _crop(clip: Clips, rng: np.random.Generator, least: float) -> Clips:
     sides = rng.uniform(least, 1.0, 2)
     height, width = (max(round(side * share), 1) for share in sides)
     top, left = (int(rng.integers(side - part + 1)) for part in (height, width))
+    return cut_out(clip, (top, left), (height, width))
+
+
+def cut_out(clip: Clips, corner: tuple[int, int], size: tuple[int, int]) -> Clips:
+    """Return a part of every frame, enlarged to the whole.
+
+    Args:
+        clip: uint8 (T, S, S, 3). Not modified.
+        corner: top and left of the part, px.
+        size: its height and width, px.
+
+    Returns:
+        uint8 (T, S, S, 3), new.
+    """
+    side, (top, left), (height, width) = clip.shape[1], corner, size
     out = np.empty_like(clip)
     for frame, room in zip(clip, out, strict=True):
         part = frame[top : top + height, left : left + width]
