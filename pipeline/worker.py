@@ -30,7 +30,9 @@ from streamer.worker_notes import (
     FromWorker,
     Infer,
     LoadModel,
+    Locate,
     ModelRefused,
+    Placed,
     Ready,
     Result,
     WindowRef,
@@ -143,6 +145,7 @@ class Worker:
         self._child: ChildProcess[FromWorker] | None = None
         self._batch: _InFlight | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._on_place: Callable[[Placed], None] | None = None
         self._has_been_ready = False
         self._spawned_at = 0.0
         self._ready_at = math.inf
@@ -205,6 +208,22 @@ class Worker:
             return await answer
         finally:
             answer.cancel()
+
+    def locate(self, question: Locate) -> bool:
+        """Ask where an event is; the answer comes to `hear_places`, or never.
+
+        Returns:
+            False where no worker is ready.
+        """
+        child = self._child
+        if child is None or self.ready is None or self._closing.is_set():
+            return False
+        child.send(question)
+        return True
+
+    def hear_places(self, on_place: Callable[[Placed], None]) -> None:
+        """Have `on_place` called with every answer to `locate`."""
+        self._on_place = on_place
 
     # ---- life ------------------------------------------------------------------------------------
 
@@ -345,6 +364,8 @@ class Worker:
                     self._batch = None
                     if not batch.answer.done():
                         batch.answer.set_result(note)
+            case Placed() if self._on_place is not None:
+                self._on_place(note)
             case ModelRefused() if not self._has_been_ready:
                 self._set("refused", note.message)
                 raise ConfigError(f"model: {note.message}")
