@@ -207,7 +207,7 @@ def play(
     for case in cases:
         tell(f"replaying {case.group} {case.name}")
         recording, truth = case.play(replayer)
-        yield Video(case.group, Tracks(recording, config), truth)
+        yield Video(case.group, Tracks(recording, config, replayer.manifest), truth)
 
 
 def _play_file(path: Path, truth: Truth, replayer: Replayer) -> tuple[Recording, Truth]:

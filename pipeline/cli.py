@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from model.errors import BundleError, EngineUnavailableError, EvaluationError
+from model.errors import BundleError, DataError, EngineUnavailableError, EvaluationError
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
 from pipeline.errors import ConfigError
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
 
 
+_MISTAKES = (ConfigError, BundleError, DataError, EngineUnavailableError, EvaluationError)
+
+
 class Commands(click.Group):
     """The command group: turns what the operator got wrong into one sentence and exit code 2."""
 
@@ -37,7 +40,7 @@ class Commands(click.Group):
         hide_arguments()
         try:
             return super().invoke(ctx)
-        except (ConfigError, BundleError, EngineUnavailableError, EvaluationError) as err:
+        except _MISTAKES as err:
             from pipeline.complaint import one_line
 
             click.echo(f"error: {one_line(str(err))}", err=True)

@@ -8,43 +8,24 @@ are judged on their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model.bundle import Manifest
 from model.evaluation.curve import BUDGETS, Sweep, joined, shares, sweep_of
 from model.evaluation.detection import direction_figures, figures_of
 from model.evaluation.matching import Alarm, Matched, directions, match
 from model.evaluation.truth import ANY, Vocabulary
 from pipeline.cases import Video
-from pipeline.config import DetectorConfig
-from pipeline.sweep import Limits, limits_of
+from pipeline.sweep import LimitsOf, shifted
 
-SHIFTS = np.linspace(-6.0, 8.0, 57)
+SHIFTS = np.linspace(-6.0, 8.0, 29)
 """Log-odds by which all limits are moved for the curve of a bundle."""
 RECALLS = (0.5, 0.7, 0.8, 0.9, 0.95)
 """Recalls at which bundle and motion gate are compared, beside that of the bundle's own limits."""
-LimitsOf = Mapping[str, Limits]
-
-
-def bundle_limits(manifest: Manifest, config: DetectorConfig) -> dict[str, Limits]:
-    """Return the limits of each label: the bundle's own, else those of the configuration."""
-    common = limits_of(config)
-    return {
-        label: Limits(**tuned.model_dump())
-        if (tuned := manifest.thresholds.get(label)) is not None
-        else common
-        for label in manifest.labels
-    }
-
-
-def alerting(limits: LimitsOf, words: Vocabulary) -> dict[str, Limits]:
-    """Return the limits of the labels that raise events."""
-    return {label: limits[label] for label in words.alerting}
 
 
 def match_any(videos: Sequence[Video], alarms: Callable[[Video], list[Alarm]]) -> list[Matched]:
@@ -55,68 +36,80 @@ def match_any(videos: Sequence[Video], alarms: Callable[[Video], list[Alarm]]) -
     ]
 
 
-def events_report(videos: Sequence[Video], limits: LimitsOf, words: Vocabulary) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Sweeps:
+    """Curves of a group of videos.
+
+    Attributes:
+        model: all limits of the bundle moved together.
+        gate: the threshold of the motion gate alone.
+    """
+
+    model: Sweep
+    gate: Sweep
+
+
+def sweeps_of(videos: Sequence[Video], limits: LimitsOf) -> Sweeps:
+    """Run every setting of both sweeps over a group of videos."""
+
+    def model(by: float) -> list[Matched]:
+        moved = {label: shifted(limit, by) for label, limit in limits.items()}
+        return match_any(videos, lambda video: video.tracks.alarms(moved))
+
+    def gate(on: float) -> list[Matched]:
+        return match_any(videos, lambda video: video.tracks.motion(on))
+
+    thresholds = shares()
+    return Sweeps(
+        sweep_of(SHIFTS, [model(by) for by in SHIFTS.tolist()]),
+        sweep_of(thresholds, [gate(on) for on in thresholds.tolist()]),
+    )
+
+
+def events_report(
+    videos: Sequence[Video], limits: LimitsOf, words: Vocabulary, sweeps: Sweeps
+) -> dict[str, Any]:
     """Return the figures of a group of videos.
 
     Args:
         videos: at least one.
         limits: of every label.
         words: labels of the bundle.
+        sweeps: of these videos.
     """
-    chosen = alerting(limits, words)
-    alarms = {id(video): video.tracks.alarms(chosen) for video in videos}
+    alarms = {id(video): video.tracks.alarms(limits) for video in videos}
     found = match_any(videos, lambda video: alarms[id(video)])
+
+    def of_label(video: Video, label: str) -> list[Alarm]:
+        if label in words.alerting:
+            return [alarm for alarm in alarms[id(video)] if alarm.label == label]
+        return video.tracks.label(label, limits[label])
+
     labels = {
         label: figures_of(
-            [
-                match(v.tracks.label(label, limit), v.truth.course(label), v.truth, _from(v))
-                for v in videos
-            ]
+            [match(of_label(v, label), v.truth.course(label), v.truth, _from(v)) for v in videos]
         ).as_json()
-        for label, limit in limits.items()
+        for label in words.labels
     }
     courses = [directions(alarms[id(video)], video.truth, _from(video)) for video in videos]
     gate = match_any(videos, lambda video: video.tracks.motion())
-    model_sweep, gate_sweep = bundle_sweep(videos, chosen), motion_sweep(videos)
     return {
         "any": figures_of(found).as_json(),
         "directions": direction_figures(courses),
         "labels": labels,
         "motion_gate": figures_of(gate).as_json(),
-        "miss_rate_at": _miss_rates(model_sweep),
-        "motion_gate_miss_rate_at": _miss_rates(gate_sweep),
-        "curve": _points(model_sweep),
-        "motion_gate_curve": _points(gate_sweep),
+        "miss_rate_at": _miss_rates(sweeps.model),
+        "motion_gate_miss_rate_at": _miss_rates(sweeps.gate),
+        "curve": _points(sweeps.model),
+        "motion_gate_curve": _points(sweeps.gate),
         "videos": [
             _video(video, one, alarms[id(video)]) for video, one in zip(videos, found, strict=True)
         ],
     }
 
 
-def bundle_sweep(videos: Sequence[Video], limits: LimitsOf) -> Sweep:
-    """Move all limits together and see what is told."""
-
-    def shifted(by: float) -> list[Matched]:
-        moved = {label: limit.shifted(by) for label, limit in limits.items()}
-        return match_any(videos, lambda video: video.tracks.alarms(moved))
-
-    return sweep_of(SHIFTS, [shifted(by) for by in SHIFTS.tolist()])
-
-
-def motion_sweep(videos: Sequence[Video]) -> Sweep:
-    """Move the threshold of the motion gate alone and see what is told."""
-    thresholds = shares()
-    return sweep_of(
-        thresholds,
-        [
-            match_any(videos, lambda video, on=on: video.tracks.motion(on))  # type: ignore[misc]
-            for on in thresholds.tolist()
-        ],
-    )
-
-
 def nuisance_report(
-    objects: Sequence[Video], nuisances: Sequence[Video], limits: LimitsOf, words: Vocabulary
+    objects: Sequence[Video], nuisances: Sequence[Video], limits: LimitsOf, sweeps: Sweeps
 ) -> dict[str, Any]:
     """Compare bundle and motion gate: false alarms on nuisances at the same recall on objects.
 
@@ -124,39 +117,37 @@ def nuisance_report(
         objects: videos in which something moves.
         nuisances: videos in which nothing moves, but much changes.
         limits: of every label.
-        words: labels of the bundle.
+        sweeps: recall of the former against false alarms of the latter.
     """
-    chosen = alerting(limits, words)
-    model = joined(bundle_sweep(objects, chosen), bundle_sweep(nuisances, chosen))
-    gate = joined(motion_sweep(objects), motion_sweep(nuisances))
-    own = figures_of(match_any(objects, lambda v: v.tracks.alarms(chosen)), n_rounds=0)
-    quiet = figures_of(match_any(nuisances, lambda v: v.tracks.alarms(chosen)))
+    own = figures_of(match_any(objects, lambda v: v.tracks.alarms(limits)), n_rounds=0)
+    quiet = figures_of(match_any(nuisances, lambda v: v.tracks.alarms(limits)))
     compared = [
         {
             "recall": recall,
-            "model_false_per_hour": model.false_per_hour_at(recall),
-            "motion_gate_false_per_hour": gate.false_per_hour_at(recall),
+            "model_false_per_hour": sweeps.model.false_per_hour_at(recall),
+            "motion_gate_false_per_hour": sweeps.gate.false_per_hour_at(recall),
         }
         for recall in (own.recall.value, *RECALLS)
     ]
-    kinds = sorted({video.recording.name.rpartition("-")[0] for video in nuisances})
-    by_kind = {
-        kind: _false_of(
-            [v for v in nuisances if v.recording.name.rpartition("-")[0] == kind], chosen
-        )
-        for kind in kinds
-    }
+    kinds: dict[str, list[Video]] = {}
+    for video in nuisances:
+        kinds.setdefault(video.recording.name.rpartition("-")[0], []).append(video)
     return {
         "hours": sum(video.recording.duration_s for video in nuisances) / 3600,
         "recall": own.recall.value,
         "false_per_hour": asdict(quiet.false_per_hour),
         "at_equal_recall": compared,
-        "by_kind": by_kind,
-        "miss_rate_at": _miss_rates(model),
-        "motion_gate_miss_rate_at": _miss_rates(gate),
-        "curve": _points(model),
-        "motion_gate_curve": _points(gate),
+        "by_kind": {kind: _false_of(some, limits) for kind, some in sorted(kinds.items())},
+        "miss_rate_at": _miss_rates(sweeps.model),
+        "motion_gate_miss_rate_at": _miss_rates(sweeps.gate),
+        "curve": _points(sweeps.model),
+        "motion_gate_curve": _points(sweeps.gate),
     }
+
+
+def crossed(objects: Sweeps, nuisances: Sweeps) -> Sweeps:
+    """Return recall on the one group against false alarms on the other."""
+    return Sweeps(joined(objects.model, nuisances.model), joined(objects.gate, nuisances.gate))
 
 
 def delays_of(videos: Sequence[Video], limits: LimitsOf) -> npt.NDArray[np.float64]:

@@ -56,6 +56,16 @@ PRECISION = click.option(
 TO = click.option("--to", type=YAML_FILE, help="Write the changed bundle here, not in place.")
 
 
+DATASET = click.option(
+    "--dataset", type=YAML_FILE, help="Manifest of trimmed clips of your own (`bresnet data`)."
+)
+SPLIT = click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    help="Part of the data set; all of it where absent.",
+)
+
+
 def _number(name: str, default: int, text: str) -> Callable[[Command], Command]:
     return click.option(name, type=click.IntRange(0), default=default, show_default=True, help=text)
 
@@ -97,13 +107,24 @@ def _replays(n_objects: int, minutes: int) -> Callable[[Command], Command]:
 @click.command(context_settings=CONTEXT)
 @_shared
 @_replays(n_objects=60, minutes=30)
+@DATASET
+@SPLIT
+@click.option(
+    "--views",
+    type=click.Choice(["1x1", "10x1", "10x3"]),
+    default="1x1",
+    show_default=True,
+    help="Views of each clip of the data set: times x cut-outs; scores are averaged.",
+)
 @_number("--windows", 4000, "Windows of rendered clips with looks that training never has.")
 @_out("evaluation")
 @click.option("--record", is_flag=True, help="Put the main figures into the bundle.")
 def evaluate(bundle: str, out: Path, *, record: bool, **options: Any) -> None:
     """Say how good BUNDLE is: on windows, and on events by replay through the production path.
 
-    Without options: rendered clips only. Your own videos: --truth.
+    Without options: rendered clips only. Your own: --truth for videos, --dataset for clips. Where
+    the labels are your own too, there is nothing to render: --windows 0 --objects 0
+    --nuisance-minutes 0.
     """
     _require_libraries()
     config, plan = _settings(bundle, options), _plan(options, "test")
@@ -127,15 +148,17 @@ def evaluate(bundle: str, out: Path, *, record: bool, **options: Any) -> None:
 
 @click.command(context_settings=CONTEXT)
 @_shared
-@_number("--windows", 4000, "Windows of rendered clips to fit on.")
+@DATASET
+@SPLIT
+@_number("--windows", 4000, "Windows of rendered clips to fit on, where no data set is given.")
 @TO
 @_out("calibration")
 def calibrate(bundle: str, out: Path, to: Path | None, **options: Any) -> None:
     """Make the scores of BUNDLE mean what they say; its thresholds must be tuned anew then."""
     _require_libraries()
     config, plan = _settings(bundle, options), _plan(options, "calibrate")
-    if not plan.n_windows:
-        raise ConfigError("there is nothing to calibrate on; give --windows above 0")
+    if not (plan.n_windows or plan.dataset):
+        raise ConfigError("there is nothing to calibrate on; give --dataset, or --windows above 0")
     from model.evaluation.plot import plot_reliability
     from model.evaluation.report import number, prepare_folder, write_json
     from pipeline.adjustment import calibrated, place_of, save
@@ -144,7 +167,8 @@ def calibrate(bundle: str, out: Path, to: Path | None, **options: Any) -> None:
     place = place_of(bundle, to)
     prepare_folder(out)
     with examination(config, _tell) as exam:
-        changed, report, curves = calibrated(exam.bundle, exam.rendered(plan))
+        windows = exam.dataset(plan.dataset) if plan.dataset else exam.rendered(plan)
+        changed, report, curves = calibrated(exam.bundle, windows)
     save(changed, place)
     write_json(report, out / "calibration.json")
     plot_reliability(curves, out / "reliability.png")
@@ -217,9 +241,14 @@ def _settings(bundle: str, options: dict[str, Any]) -> PipelineConfig:
 
 def _plan(options: dict[str, Any], use: Use) -> Plan:
     from pipeline.exam import Plan
+    from pipeline.windows import DatasetChoice
 
+    path, split = options.pop("dataset", None), options.pop("split", None)
+    times, crops = options.pop("views", "1x1").split("x")
+    choice = DatasetChoice(path, split, (int(times), int(crops))) if path else None
     names = {"windows": "n_windows", "objects": "n_objects"}
-    return Plan(**{names.get(key, key): value for key, value in options.items()}, use=use)
+    chosen = {names.get(key, key): value for key, value in options.items()}
+    return Plan(**chosen, use=use, dataset=choice)
 
 
 def _require_libraries() -> None:

@@ -21,7 +21,6 @@ from model.evaluation.curve import Point
 from model.evaluation.plot import plot_delays, plot_det
 from model.evaluation.trimmed import (
     WindowSet,
-    averaged,
     multi_label_report,
     plot_windows,
     score,
@@ -42,16 +41,10 @@ from pipeline.cases import (
     vocabulary_of,
 )
 from pipeline.config import PipelineConfig
-from pipeline.evaluation import (
-    LimitsOf,
-    alerting,
-    bundle_limits,
-    delays_of,
-    events_report,
-    nuisance_report,
-)
+from pipeline.evaluation import crossed, delays_of, events_report, nuisance_report, sweeps_of
 from pipeline.replay import BATCH, Replayer
-from pipeline.windows import rendered_windows
+from pipeline.sweep import LimitsOf, bundle_limits
+from pipeline.windows import DatasetChoice, dataset_windows, rendered_windows
 
 Tell = Callable[[str], None]
 
@@ -69,6 +62,7 @@ class Plan:
         nuisance_minutes: minutes of rendered clips without any.
         seed: of everything rendered.
         use: test, tune or calibrate: their clips differ.
+        dataset: the operator's trimmed clips.
     """
 
     truths: tuple[Path, ...] = ()
@@ -79,6 +73,7 @@ class Plan:
     nuisance_minutes: float = 0.0
     seed: int = 0
     use: Use = "test"
+    dataset: DatasetChoice | None = None
 
 
 @dataclass
@@ -136,6 +131,11 @@ class Exam:
         cases = self.cases(plan)
         return list(play(cases, replayer, self.config.detector, self.tell))
 
+    def dataset(self, choice: DatasetChoice) -> WindowSet:
+        """Score the views of the operator's clips."""
+        self.tell(f"scoring {choice.path}")
+        return dataset_windows(self.bundle.manifest, choice, self.predict, BATCH)
+
     def rendered(self, plan: Plan) -> WindowSet:
         """Score windows of rendered clips."""
         check_labels(self.words)
@@ -153,7 +153,6 @@ class Exam:
         """Return the figures of windows and draw them."""
         facts = self.bundle.manifest
         if facts.activation == "softmax":
-            windows = averaged(windows)
             report = single_label_report(windows, facts.labels)
         else:
             kinds = {"motion": "motion labels", "nuisance": "nuisances"}
@@ -171,15 +170,18 @@ class Exam:
     def events_reports(self, videos: Sequence[Video], folder: Path) -> dict[str, Any]:
         """Return the figures of each group of videos and draw them."""
         groups = {video.group: [v for v in videos if v.group == video.group] for video in videos}
-        report: dict[str, Any] = {}
+        report, sweeps = {}, {}
         for name, own in groups.items():
             self.tell(f"judging {name}")
-            report[name] = events_report(own, self.limits, self.words)
+            sweeps[name] = sweeps_of(own, self.limits)
+            report[name] = events_report(own, self.limits, self.words, sweeps[name])
         found: dict[str, Any] = {"untrimmed": report}
         if {"objects", "nuisances"} <= groups.keys():
-            self.tell("comparing with the motion gate")
             found["nuisances"] = nuisance_report(
-                groups["objects"], groups["nuisances"], self.limits, self.words
+                groups["objects"],
+                groups["nuisances"],
+                self.limits,
+                crossed(sweeps["objects"], sweeps["nuisances"]),
             )
         self._draw(found, groups, folder)
         return found
@@ -197,27 +199,26 @@ class Exam:
             if any(np.isfinite(p.recall) for points in lines.values() for p in points):
                 plot_det(lines, folder / f"{name}-det.png")
                 self.pictures.append(f"{name}-det.png")
-        chosen = alerting(self.limits, self.words)
-        delays = {name: delays_of(own, chosen) for name, own in groups.items()}
+        delays = {name: delays_of(own, self.limits) for name, own in groups.items()}
         if groups:
             plot_delays(delays, folder / "delays.png")
             self.pictures.append("delays.png")
 
-    def report(self, plan: Plan, folder: Path, dataset: WindowSet | None = None) -> dict[str, Any]:
+    def report(self, plan: Plan, folder: Path) -> dict[str, Any]:
         """Return the whole report and draw its pictures.
 
         Args:
             plan: what to examine.
             folder: exists; pictures go there.
-            dataset: scored views of the operator's clips.
         """
         facts = self.bundle.manifest
         self.cases(plan)
         trimmed = {}
         if plan.n_windows:
             trimmed["rendered"] = self.trimmed_report(self.rendered(plan), folder, "rendered")
-        if dataset is not None:
-            trimmed["dataset"] = self.trimmed_report(dataset, folder, "dataset")
+        if plan.dataset is not None:
+            windows = self.dataset(plan.dataset)
+            trimmed["dataset"] = self.trimmed_report(windows, folder, "dataset")
         kept = ("name", "version", "frames", "size_px", "analysis_fps", "hop", "is_trained")
         bundle = {name: getattr(facts, name) for name in kept} | {"sha256": self.bundle.sha256}
         events = self.events_reports(self.videos(plan), folder)

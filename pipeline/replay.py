@@ -18,11 +18,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from model.bundle import Manifest
 from model.classifier import Classifier, Clips
 from model.errors import EvaluationError
 from model.evaluation.matching import Alarm
 from model.evaluation.span import Span
+from model.manifest import Manifest
 from pipeline import wiring
 from pipeline.config import CameraConfig, PipelineConfig
 from pipeline.detector import Detector
@@ -171,7 +171,7 @@ class Replayer:
         batch: int = BATCH,
     ) -> None:
         self._config = config
-        self._manifest = manifest
+        self.manifest = manifest
         self._classifier = classifier
         self._sampled = wiring.sampling(config, manifest)
         side = self._sampled.size_px
@@ -222,7 +222,7 @@ class Replayer:
     @property
     def labels(self) -> tuple[str, ...]:
         """Return the labels of the scores."""
-        return tuple(self._manifest.labels)
+        return tuple(self.manifest.labels)
 
     @property
     def fps(self) -> float:
@@ -248,8 +248,8 @@ class Replayer:
                 window=window,
                 labels=self.labels,
                 scores=tuple(row.tolist()),
-                model=self._manifest.name,
-                is_trained=self._manifest.is_trained,
+                model=self.manifest.name,
+                is_trained=self.manifest.is_trained,
                 batch_size=n,
                 timeline=NOWHEN,
             )

@@ -19,9 +19,11 @@ import numpy as np
 from model.evaluation.detection import figures_of
 from model.evaluation.matching import Matched, match
 from model.evaluation.truth import ANY, Vocabulary
+from model.manifest import Threshold
 from pipeline.cases import Video
-from pipeline.evaluation import LimitsOf, match_any
-from pipeline.sweep import Limits
+from pipeline.evaluation import match_any
+from pipeline.suppression import BLOCKING
+from pipeline.sweep import LimitsOf, shifted
 
 ONS = tuple(1 / (1 + math.exp(-x)) for x in np.arange(-2.0, 6.01, 0.25).tolist())
 """Scores that begin an event: 0.12 to 0.998, even in log-odds."""
@@ -49,7 +51,7 @@ class Trial:
         false_per_hour: episodes an hour in which nothing moved at all.
     """
 
-    limits: Limits
+    limits: Threshold
     worth: float
     false_per_hour: float
 
@@ -68,7 +70,7 @@ class Tuned:
         untuned: labels with too few events, which got the strictest limits or kept theirs.
     """
 
-    limits: dict[str, Limits]
+    limits: dict[str, Threshold]
     false_per_hour: float
     recall: float
     delay_p50_s: float
@@ -87,14 +89,20 @@ class Tuned:
         return float(chi2.ppf(0.95, 2 * n_false + 2)) / 2 / self.hours
 
 
-def grid() -> list[Limits]:
+def grid() -> list[Threshold]:
     """Return every setting that is tried."""
     found = []
     for on, depth, duration_s, smoothing_s in itertools.product(
         ONS, DEPTHS, DURATIONS_S, SMOOTHINGS_S
     ):
-        off = Limits(on, on, 0, 0).shifted(-depth).off
-        found.append(Limits(round(on, 4), round(off, 4), duration_s, smoothing_s))
+        off = shifted(Threshold(on=on, off=on), -depth).off
+        limits = Threshold(
+            on=round(on, 4),
+            off=round(off, 4),
+            min_duration_s=duration_s,
+            smoothing_s=smoothing_s,
+        )
+        found.append(limits)
     return found
 
 
@@ -116,23 +124,26 @@ def tune(
     """
     trials: dict[str, list[Trial]] = {}
     limits, untuned = dict(current), []
-    for label in words.labels:
+    # Nuisances first: they silence others.
+    for label in sorted(words.labels, key=lambda label: label in words.alerting):
         tell(f"tuning {label}")
         n_events = sum(len(video.truth.course(label).events) for video in videos)
         if n_events < MIN_EVENTS:
             untuned.append(label)
-            if label not in words.alerting:
-                continue
-        found = [_try(videos, label, limit, has_events=n_events >= MIN_EVENTS) for limit in grid()]
         if label in words.alerting:
-            trials[label] = found
-        else:
+            around = {name: limits[name] for name in BLOCKING if name in _silencers(words)}
+            trials[label] = [
+                _try(videos, label, around | {label: limit}, is_heard=n_events >= MIN_EVENTS)
+                for limit in grid()
+            ]
+        elif n_events >= MIN_EVENTS:
+            found = [_try(videos, label, {label: limit}, is_heard=True) for limit in grid()]
             limits[label] = choose(found, math.inf).limits
 
     def outcome(share: float) -> Tuned:
         budget = share * max_fa_per_hour
         chosen = {label: choose(found, budget).limits for label, found in trials.items()}
-        return _measure(videos, limits | chosen, words, max_fa_per_hour, tuple(untuned))
+        return _measure(videos, limits | chosen, max_fa_per_hour, tuple(untuned))
 
     outcomes = (outcome(share) for share in SHARES)
     return next((found for found in outcomes if found.is_met), outcome(0.0))
@@ -150,33 +161,37 @@ def choose(trials: Sequence[Trial], budget: float) -> Trial:
     return max(good, key=lambda trial: (trial.limits.on, trial.limits.off, trial.worth))
 
 
-def _try(videos: Sequence[Video], label: str, limits: Limits, *, has_events: bool) -> Trial:
+def _silencers(words: Vocabulary) -> set[str]:
+    return set(words.labels) - set(words.alerting)
+
+
+def _try(videos: Sequence[Video], label: str, limits: LimitsOf, *, is_heard: bool) -> Trial:
+    """Try limits of a label; `limits` of others are those that may silence it."""
     own: list[Matched] = []
     quiet: list[Matched] = []
     for video in videos:
-        alarms = video.tracks.label(label, limits)
-        from_s = video.recording.watched_from_s
+        tracks, from_s = video.tracks, video.recording.watched_from_s
+        alone = len(limits) == 1
+        alarms = tracks.label(label, limits[label]) if alone else tracks.among(label, limits)
         own.append(match(alarms, video.truth.course(label), video.truth, from_s))
         quiet.append(match(alarms, video.truth.course(ANY), video.truth, from_s))
     figures = figures_of(own, n_rounds=0)
     f1, delay_s = figures.f1.value, figures.delay_p50_s.value
-    # Nothing told has no precision: worth nothing. Without events a label is to be silent.
-    worth = (0.0 if math.isnan(f1) else f1) if has_events else 0.0
+    # Nothing told has no precision: worth nothing. A label without events is to be silent.
+    worth = f1 if is_heard and math.isfinite(f1) else 0.0
     if worth and math.isfinite(delay_s):
         worth -= DELAY_COST * delay_s
     false = figures_of(quiet, n_rounds=0).false_per_hour.value
-    return Trial(limits, worth, 0.0 if math.isnan(false) else false)
+    return Trial(limits[label], worth, false if math.isfinite(false) else 0.0)
 
 
 def _measure(
     videos: Sequence[Video],
-    limits: dict[str, Limits],
-    words: Vocabulary,
+    limits: dict[str, Threshold],
     budget: float,
     untuned: tuple[str, ...],
 ) -> Tuned:
-    chosen = {label: limits[label] for label in words.alerting}
-    figures = figures_of(match_any(videos, lambda v: v.tracks.alarms(chosen)), n_rounds=0)
+    figures = figures_of(match_any(videos, lambda v: v.tracks.alarms(limits)), n_rounds=0)
     false = figures.false_per_hour.value
     return Tuned(
         limits=limits,
