@@ -1,0 +1,1 @@
+"""Procedural clips with exact truth, for training and evaluation."""

@@ -1,0 +1,329 @@
+"""What moves in the background although nothing goes anywhere: leaves, rain, water, screens, fire.
+
+In: chance and times. Out: changed pictures and the truth.
+Invariant: each effect keeps to its region; where it is off, the picture is handed through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamer.frame import Picture
+from streamer.rendering.build import Rng, log_uniform, paint
+from streamer.rendering.tamper import mixed
+from streamer.rendering.texture import cloud, n_textures, texture
+from streamer.truth import Series, graded
+
+SHOWN = (0.1, 0.35)
+"""Share of its full strength up to which an effect is nothing, and from which it is one."""
+
+Effect = Callable[[Picture, float, float], Picture]
+Field = npt.NDArray[np.float32]
+
+
+class Stir:
+    """One effect with its ups and downs.
+
+    Args:
+        effect: picture, strength 0..1 and time -> picture.
+        strength: float64 (n,).
+        times_s: float64 (n,).
+    """
+
+    def __init__(self, effect: Effect, strength: Series, times_s: Series) -> None:
+        self._effect = effect
+        self._strength = strength
+        self._times_s = times_s
+        self.states = graded(strength, *SHOWN)
+
+    def apply(self, picture: Picture, frame: int) -> Picture:
+        """Return the picture with the effect of a frame."""
+        return self._effect(picture, float(self._strength[frame]), float(self._times_s[frame]))
+
+
+def stir(rng: Rng, times_s: Series, split: str, side_px: int) -> Stir:
+    """Choose an effect and its course: all the time, in gusts, or for a while."""
+    kinds = _KINDS[split]
+    effect = kinds[int(rng.integers(len(kinds)))](rng, split, side_px)
+    manner = rng.random()
+    if manner < 0.4:
+        strength = np.full_like(times_s, rng.uniform(0.5, 1))
+    elif manner < 0.7:
+        period = rng.uniform(3, 9)
+        strength = np.clip(
+            0.5 + 0.8 * np.sin(2 * np.pi * times_s / period + rng.uniform(0, 6)), 0, 1
+        )
+    else:
+        start, length = times_s[-1] * rng.uniform(-0.2, 0.7), rng.uniform(1.5, 6)
+        ramp = rng.uniform(0.2, 1)
+        strength = np.clip((times_s - start) / ramp, 0, 1) * np.clip(
+            (start + length - times_s) / ramp, 0, 1
+        )
+    return Stir(effect, strength, times_s)
+
+
+def _region(rng: Rng, split: str, side: int, largest: float = 0.9) -> tuple[slice, slice, Field]:
+    """Return a part of the picture and how much each pixel of it takes part, 0..1."""
+    wide, high = (int(side * log_uniform(rng, 0.2, largest)) for _ in range(2))
+    left, top = int(rng.integers(0, side - wide + 1)), int(rng.integers(0, side - high + 1))
+    y, x = np.mgrid[-1 : 1 : high * 1j, -1 : 1 : wide * 1j]
+    rough = cv2.resize(cloud(split, int(rng.integers(24))), (wide, high)) / 255 - 0.5
+    if rng.random() < 0.7:
+        share = np.clip((1 - np.hypot(x, y) + rng.uniform(0, 1.2) * rough) * 5, 0, 1)
+    else:
+        share = np.clip((1 - np.maximum(abs(x), abs(y))) * 12, 0, 1)
+    return slice(top, top + high), slice(left, left + wide), share.astype(np.float32)
+
+
+def _warped(
+    rng: Rng, split: str, side: int, hz: tuple[float, float], size: float, waves: float
+) -> Effect:
+    """Return an effect that pushes the texture of a region to and fro."""
+    rows, columns, share = _region(rng, split, side)
+    high, wide = share.shape
+    y, x = np.mgrid[0:high, 0:wide].astype(np.float32)
+    push = []
+    for _ in range(2):
+        field = cloud(split, int(rng.integers(24))).astype(np.float32)
+        cut = cv2.resize(field[: int(256 * waves), : int(256 * waves)], (wide, high)) / 255
+        push.append((cut * 4 * np.pi * waves, rng.uniform(0, 2 * np.pi), rng.uniform(*hz)))
+    reach = share * size * side
+
+    def effect(picture: Picture, strength: float, t_s: float) -> Picture:
+        if strength < 0.02:
+            return picture
+        dx, dy = np.zeros_like(x), np.zeros_like(y)
+        for phase, angle, rate_hz in push:
+            wave = np.sin(phase + np.float32(2 * np.pi * rate_hz * t_s)) * (
+                reach * np.float32(strength)
+            )
+            dx += wave * np.float32(np.cos(angle))
+            dy += wave * np.float32(np.sin(angle) * 0.6)
+        region = picture[rows, columns]
+        moved = cv2.remap(
+            region, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
+        out = picture.copy()
+        out[rows, columns] = moved
+        return out
+
+    return effect
+
+
+def _leaves(rng: Rng, split: str, side: int) -> Effect:
+    """Leaves of their own, near the camera, that sway."""
+    rows, columns, share = _region(rng, split, side)
+    high, wide = share.shape
+    green = np.array([rng.uniform(20, 130), rng.uniform(50, 160), rng.uniform(10, 80)])
+    grey = cv2.resize(texture(split, int(rng.integers(n_textures(split)))), (wide, high))
+    leaves = np.clip(green * (grey[..., None] / 150 + 0.1), 0, 255).astype(np.uint8)
+    gaps = cv2.resize(cloud(split, int(rng.integers(24))), (wide, high)).astype(np.float32) / 255
+    alpha = (np.clip((gaps - rng.uniform(0.3, 0.5)) * 8, 0, 1) * share * 255).astype(np.uint8)
+    y, x = np.mgrid[0:high, 0:wide].astype(np.float32)
+    phase = cv2.resize(cloud(split, int(rng.integers(24))), (wide, high)).astype(np.float32) / 40
+    slow, fast, reach = (
+        rng.uniform(0.2, 0.8),
+        rng.uniform(0.8, 2.2),
+        rng.uniform(0.01, 0.035) * side,
+    )
+
+    def effect(picture: Picture, strength: float, t_s: float) -> Picture:
+        sway = np.sin(2 * np.pi * slow * t_s + 0.3 * phase) + 0.5 * np.sin(
+            2 * np.pi * fast * t_s + phase
+        )
+        shift = sway * np.float32(reach * strength)
+        at_x, at_y = x + shift, y + 0.4 * shift
+        cut = cv2.remap(leaves, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        veil = cv2.remap(alpha, at_x, at_y, cv2.INTER_LINEAR)
+        out = picture.copy()
+        out[rows, columns] = mixed(
+            picture[rows, columns], np.asarray(cut, np.uint8), np.asarray(veil, np.uint8)
+        )
+        return out
+
+    return effect
+
+
+def _sway(rng: Rng, split: str, side: int) -> Effect:
+    return _warped(rng, split, side, (0.2, 1.6), rng.uniform(0.01, 0.035), rng.uniform(0.1, 0.5))
+
+
+def _water(rng: Rng, split: str, side: int) -> Effect:
+    return _warped(rng, split, side, (0.5, 3.0), rng.uniform(0.006, 0.02), rng.uniform(0.6, 1.0))
+
+
+def _flag(rng: Rng, split: str, side: int) -> Effect:
+    """A cloth with waves that run through it."""
+    rows, columns, share = _region(rng, split, side, 0.45)
+    high, wide = share.shape
+    y, x = np.mgrid[0:high, 0:wide].astype(np.float32)
+    grey = cv2.resize(texture(split, int(rng.integers(n_textures(split)))), (wide, high))[..., None]
+    cloth = np.clip(paint(rng) + (grey / 255.0) * (paint(rng) - 100), 0, 255).astype(np.uint8)
+    pace, length = rng.uniform(0.5, 2.5), rng.uniform(0.15, 0.5) * side
+    reach = rng.uniform(0.01, 0.03) * side
+
+    def effect(picture: Picture, strength: float, t_s: float) -> Picture:
+        phase = 2 * np.pi * (x / np.float32(length) - np.float32(pace * t_s))
+        wave = np.sin(phase + 0.02 * y).astype(np.float32) * np.float32(strength)
+        moved = cv2.remap(
+            cloth,
+            x,
+            y + wave * np.float32(reach),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        lit = np.clip(moved * (1 + 0.25 * wave[..., None]), 0, 255).astype(np.uint8)
+        out = picture.copy()
+        out[rows, columns] = lit
+        return out
+
+    return effect
+
+
+def _falling(rng: Rng, side: int, *, is_snow: bool) -> Effect:
+    """Rain as streaks that are elsewhere in each frame, snow as flakes that sink."""
+    large = 3 * side
+    tile = np.zeros((large, large), np.uint8)
+    n, slant = int(log_uniform(rng, 120, 1500)), rng.normal(0, 0.2)
+    for spot in rng.integers(0, large, (n, 2)):
+        bright = int(rng.integers(60, 255))
+        if is_snow:
+            cv2.circle(
+                tile, spot.tolist(), int(rng.choice([0, 0, 1, 1, 2])), bright, -1, cv2.LINE_AA
+            )
+            continue
+        long = rng.uniform(0.03, 0.18) * side
+        end = (int(spot[0] + slant * long), int(spot[1] + long))
+        cv2.line(tile, spot.tolist(), end, bright // 2, 1, cv2.LINE_AA)
+    flakes = cv2.merge([tile, tile, tile])
+    pace = np.array([rng.normal(0, 0.15), rng.uniform(0.15, 0.7)]) * side
+    seed = int(rng.integers(1 << 20))
+
+    def effect(picture: Picture, strength: float, t_s: float) -> Picture:
+        if strength < 0.05:
+            return picture
+        if is_snow:
+            jump = pace * t_s
+        else:
+            jump = np.random.default_rng((seed, round(t_s * 1000))).uniform(0, large, 2)
+        x, y = int(jump[0]) % (large - side), int(-jump[1]) % (large - side)
+        cut = flakes[y : y + side, x : x + side]
+        return np.asarray(cv2.scaleAdd(cut, strength, picture), np.uint8)
+
+    return effect
+
+
+def _rain(rng: Rng, split: str, side: int) -> Effect:
+    return _falling(rng, side, is_snow=False)
+
+
+def _snow(rng: Rng, split: str, side: int) -> Effect:
+    return _falling(rng, side, is_snow=True)
+
+
+def _screen(rng: Rng, split: str, side: int) -> Effect:
+    """A screen that shows one picture after another."""
+    rows, columns, share = _region(rng, split, side, 0.4)
+    shape = (share.shape[1], share.shape[0])
+    shown = []
+    for _ in range(6):
+        grey = (
+            cv2.resize(texture(split, int(rng.integers(n_textures(split)))), shape)[..., None] / 255
+        )
+        shown.append(np.clip(paint(rng) + grey * (paint(rng) - 80), 0, 255).astype(np.uint8))
+    cut_hz = log_uniform(rng, 0.5, 8)
+    offset = int(rng.integers(100))
+
+    def effect(picture: Picture, strength: float, t_s: float) -> Picture:
+        count = int(t_s * cut_hz) * (strength > 0.1) + offset
+        out = picture.copy()
+        out[rows, columns] = shown[count * 7 % len(shown)]
+        return out
+
+    return effect
+
+
+def _smoke(rng: Rng, split: str, side: int) -> Effect:
+    """Smoke or steam that rises and thins."""
+    rows, columns, share = _region(rng, split, side)
+    tone = np.full((*share.shape, 3), rng.uniform(60, 230), np.uint8)
+    field = cloud(split, int(rng.integers(24))).astype(np.float32) / 255
+    up, aside = rng.uniform(15, 80), rng.normal(0, 20)
+    high, wide = share.shape
+
+    def effect(picture: Picture, strength: float, t_s: float) -> Picture:
+        y, x = int(up * t_s) % 256, int(aside * t_s) % 256
+        rolled = np.roll(field, (-y, -x), (0, 1))[:128, :128]
+        veil = cv2.resize(rolled, (wide, high)) * share * np.float32(255 * strength)
+        out = picture.copy()
+        out[rows, columns] = mixed(
+            picture[rows, columns], tone, np.clip(veil, 0, 230).astype(np.uint8)
+        )
+        return out
+
+    return effect
+
+
+def _fire(rng: Rng, split: str, side: int) -> Effect:
+    """A flicker of warm light around a spot."""
+    y, x = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
+    middle, spread = rng.uniform(0.1, 0.9, 2), rng.uniform(0.05, 0.2)
+    away = ((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / (2 * spread**2)
+    glow = (np.exp(-away)[..., None] * np.array([200, 110, 30])).astype(np.uint8)
+    seed = int(rng.integers(1 << 20))
+
+    def effect(picture: Picture, strength: float, t_s: float) -> Picture:
+        beat = np.random.default_rng((seed, round(t_s * 1000))).uniform(0.2, 1)
+        return np.asarray(cv2.scaleAdd(glow, strength * beat + 0.2, picture), np.uint8)
+
+    return effect
+
+
+def _fan(rng: Rng, split: str, side: int) -> Effect:
+    """Blades that turn."""
+    middle = rng.uniform(0.15, 0.85, 2) * side
+    radius, n_blades = rng.uniform(0.06, 0.2) * side, int(rng.integers(2, 6))
+    colour, turns_hz = tuple(paint(rng).tolist()), rng.uniform(0.2, 4)
+    squash = rng.uniform(0.3, 1)
+
+    def effect(picture: Picture, strength: float, t_s: float) -> Picture:
+        out = picture.copy()
+        angle = 2 * np.pi * turns_hz * t_s * (strength > 0.1)
+        for blade in range(n_blades):
+            turn = angle + 2 * np.pi * blade / n_blades + np.array([-0.25, 0, 0.25])
+            tips = middle + radius * np.stack([np.cos(turn), squash * np.sin(turn)], -1)
+            corners = np.concatenate([middle[None], tips]) * 16
+            cv2.fillConvexPoly(out, corners.astype(np.int32), colour, cv2.LINE_AA, 4)
+        return out
+
+    return effect
+
+
+def _insects(rng: Rng, split: str, side: int) -> Effect:
+    """Specks that dance near the lens."""
+    n = int(rng.integers(1, 7))
+    rates, phases = rng.uniform(0.1, 2.2, (n, 4)), rng.uniform(0, 6.3, (n, 4))
+    middles = rng.uniform(0, 1, (n, 2))
+    tone, size = int(rng.choice([10, 250])), int(rng.choice([0, 1, 1, 2]))
+
+    def effect(picture: Picture, strength: float, t_s: float) -> Picture:
+        if strength < 0.1:
+            return picture
+        out = picture.copy()
+        swing = np.sin(2 * np.pi * rates * t_s + phases)
+        spots = (middles + 0.25 * swing[:, :2] + 0.12 * swing[:, 2:]) * side
+        for spot in spots.astype(int).tolist():
+            cv2.circle(out, spot, size, (tone, tone, tone), -1, cv2.LINE_AA)
+        return out
+
+    return effect
+
+
+_KINDS: dict[str, tuple[Callable[[Rng, str, int], Effect], ...]] = {
+    "train": (_leaves, _leaves, _sway, _sway, _rain, _snow, _water, _screen, _smoke, _insects),
+    "holdout": (_leaves, _sway, _flag, _fire, _fan, _rain),
+}
