@@ -29,12 +29,13 @@ Use = Literal["test", "tune", "calibrate"]
 USES: tuple[Use, ...] = ("test", "tune", "calibrate")
 
 KINDS = {
-    "objects": ("object",),
+    "objects": ("object", "object", "object", "gesture", "night"),
     "nuisances": ("lighting", "camera", "tamper", "background", "empty"),
 }
 """Kinds of rendered clips by group; nothing moves in the second."""
-CLIP_S = 30.0
-"""Length of a rendered clip that is replayed; a window fills in its first 3 s."""
+CLIP_S = 15.0
+"""Length of a rendered clip that is replayed: a window fills in its first 3 s, and about one thing
+happens in each, which in longer ones would leave most of the time quiet."""
 SCENE_SIZE = (320, 180)
 
 

@@ -92,7 +92,7 @@ def _replays(n_objects: int, minutes: int) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         more = (
             _number("--nuisance-minutes", minutes, "Rendered minutes in which nothing moves."),
-            _number("--objects", n_objects, "Rendered clips of 30 s with moving objects."),
+            _number("--objects", n_objects, "Rendered clips of 15 s with moving objects."),
             SCENE_SECONDS,
             SCENE,
             TRUTH,
@@ -106,7 +106,7 @@ def _replays(n_objects: int, minutes: int) -> Callable[[Command], Command]:
 
 @click.command(context_settings=CONTEXT)
 @_shared
-@_replays(n_objects=60, minutes=30)
+@_replays(n_objects=100, minutes=30)
 @DATASET
 @SPLIT
 @click.option(
@@ -180,7 +180,7 @@ def calibrate(bundle: str, out: Path, to: Path | None, **options: Any) -> None:
 
 @click.command(context_settings=CONTEXT)
 @_shared
-@_replays(n_objects=60, minutes=30)
+@_replays(n_objects=100, minutes=30)
 @click.option(
     "--max-fa-per-hour",
     type=click.FloatRange(0, 3600),
