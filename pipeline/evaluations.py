@@ -135,7 +135,7 @@ def evaluate(bundle: str, out: Path, *, record: bool, **options: Any) -> None:
     from pipeline.exam import examination, headline
 
     prepare_folder(out)
-    with examination(config, _tell) as exam:
+    with examination(config, plan, _tell) as exam:
         report = exam.report(plan, out)
         if place is not None:
             metrics = dict(exam.bundle.manifest.metrics) | {"evaluation": plain(headline(report))}
@@ -166,7 +166,7 @@ def calibrate(bundle: str, out: Path, to: Path | None, **options: Any) -> None:
 
     place = place_of(bundle, to)
     prepare_folder(out)
-    with examination(config, _tell) as exam:
+    with examination(config, plan, _tell) as exam:
         windows = exam.dataset(plan.dataset) if plan.dataset else exam.rendered(plan)
         changed, report, curves = calibrated(exam.bundle, windows)
     save(changed, place)
@@ -194,6 +194,8 @@ def tune(bundle: str, out: Path, to: Path | None, max_fa_per_hour: float, **opti
     """Choose thresholds, hysteresis, minimum duration and smoothing of BUNDLE's labels."""
     _require_libraries()
     config, plan = _settings(bundle, options), _plan(options, "tune")
+    if not (plan.truths or plan.scenes or plan.n_objects or plan.nuisance_minutes):
+        raise ConfigError("there is nothing to tune on; give --truth, --scene or --objects")
     from model.evaluation.report import number, prepare_folder, table, write_json, write_text
     from pipeline.adjustment import place_of, save, tuned
     from pipeline.exam import examination
@@ -201,11 +203,8 @@ def tune(bundle: str, out: Path, to: Path | None, max_fa_per_hour: float, **opti
 
     place = place_of(bundle, to)
     prepare_folder(out)
-    with examination(config, _tell) as exam:
-        videos = exam.videos(plan)
-        if not videos:
-            raise ConfigError("there is nothing to tune on; give --truth, --scene or --objects")
-        outcome = choose(videos, exam.words, exam.limits, max_fa_per_hour, _tell)
+    with examination(config, plan, _tell) as exam:
+        outcome = choose(exam.videos(plan), exam.words, exam.limits, max_fa_per_hour, _tell)
         changed, report = tuned(exam.bundle, outcome, max_fa_per_hour)
     save(changed, place)
     write_json(report, out / "tuning.json")

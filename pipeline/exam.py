@@ -44,7 +44,7 @@ from pipeline.config import PipelineConfig
 from pipeline.evaluation import crossed, delays_of, events_report, nuisance_report, sweeps_of
 from pipeline.replay import BATCH, Replayer
 from pipeline.sweep import LimitsOf, bundle_limits
-from pipeline.windows import DatasetChoice, dataset_windows, rendered_windows
+from pipeline.windows import DatasetChoice, dataset_windows, load_dataset, rendered_windows
 
 Tell = Callable[[str], None]
 
@@ -74,6 +74,26 @@ class Plan:
     seed: int = 0
     use: Use = "test"
     dataset: DatasetChoice | None = None
+
+
+def cases_of(plan: Plan, words: Vocabulary, render: Render | None = None) -> list[Case]:
+    """Return what is to be replayed; the operator's mistakes show here, before any work.
+
+    Raises:
+        EvaluationError: a truth file cannot be used, or the labels are not those of rendered clips.
+    """
+    if plan.n_windows:
+        check_labels(words)
+    found = file_cases(plan.truths, words) if plan.truths else []
+    found += scene_cases(plan.scenes, plan.scene_s, words, seed=plan.seed, use=plan.use)
+    numbers = {
+        "objects": plan.n_objects,
+        "nuisances": round(plan.nuisance_minutes * 60 / CLIP_S),
+    }
+    for group, n_clips in numbers.items():
+        if n_clips:
+            found += clip_cases(group, n_clips, words, seed=plan.seed, use=plan.use, render=render)
+    return found
 
 
 @dataclass
@@ -109,26 +129,10 @@ class Exam:
         """Classify up to `BATCH` clips."""
         return self.classifier.predict(clips)[0]
 
-    def cases(self, plan: Plan) -> list[Case]:
-        """Return what is to be replayed; the operator's mistakes show here, before any work."""
-        words = self.words
-        found = file_cases(plan.truths, words) if plan.truths else []
-        found += scene_cases(plan.scenes, plan.scene_s, words, seed=plan.seed, use=plan.use)
-        numbers = {
-            "objects": plan.n_objects,
-            "nuisances": round(plan.nuisance_minutes * 60 / CLIP_S),
-        }
-        for group, n_clips in numbers.items():
-            if n_clips:
-                found += clip_cases(
-                    group, n_clips, words, seed=plan.seed, use=plan.use, render=self.render
-                )
-        return found
-
     def videos(self, plan: Plan) -> list[Video]:
         """Replay everything the plan names."""
         replayer = Replayer(self.config, self.bundle.manifest, self.classifier)
-        cases = self.cases(plan)
+        cases = cases_of(plan, self.words, self.render)
         return list(play(cases, replayer, self.config.detector, self.tell))
 
     def dataset(self, choice: DatasetChoice) -> WindowSet:
@@ -138,7 +142,6 @@ class Exam:
 
     def rendered(self, plan: Plan) -> WindowSet:
         """Score windows of rendered clips."""
-        check_labels(self.words)
         self.tell(f"scoring {plan.n_windows} rendered windows")
         pieces = rendered_windows(
             self.bundle.manifest,
@@ -212,7 +215,6 @@ class Exam:
             folder: exists; pictures go there.
         """
         facts = self.bundle.manifest
-        self.cases(plan)
         trimmed = {}
         if plan.n_windows:
             trimmed["rendered"] = self.trimmed_report(self.rendered(plan), folder, "rendered")
@@ -232,16 +234,21 @@ class Exam:
 
 
 @contextmanager
-def examination(config: PipelineConfig, tell: Tell) -> Iterator[Exam]:
+def examination(config: PipelineConfig, plan: Plan, tell: Tell) -> Iterator[Exam]:
     """Load the bundle that the configuration names; it is closed in the end.
 
     Raises:
         BundleError: it cannot be used.
         EngineUnavailableError: the engine is not there.
+        EvaluationError: the plan cannot be carried out with it.
+        DataError: nor can the data set be read.
     """
     from model.engines import open_classifier
 
     bundle = load_bundle(config.model.bundle)
+    cases_of(plan, vocabulary_of(bundle.manifest))
+    if plan.dataset is not None:
+        load_dataset(bundle.manifest, plan.dataset)
     classifier = open_classifier(bundle, config.model)
     try:
         tell(f"loading {bundle.manifest.name} on {config.model.engine}")

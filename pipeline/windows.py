@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.data.manifest import Split
+from model.data.manifest import Manifest as DataManifest
+from model.data.manifest import Split, load_manifest
 from model.data.target import window_targets
 from model.errors import EvaluationError
 from model.evaluation.trimmed import Piece, Predict, WindowSet, averaged
@@ -66,6 +67,22 @@ class DatasetChoice(NamedTuple):
     shape: tuple[int, int]
 
 
+def load_dataset(manifest: Manifest, choice: DatasetChoice) -> DataManifest:
+    """Read the manifest of a data set.
+
+    Raises:
+        EvaluationError: the data set has other labels than the bundle.
+        DataError: it cannot be read.
+    """
+    data = load_manifest(choice.path)
+    if data.labels != tuple(manifest.labels):
+        raise EvaluationError(
+            f"{choice.path}: labels are {', '.join(data.labels)}; the bundle has"
+            f" {', '.join(manifest.labels)}: name them alike and in the same order"
+        )
+    return data
+
+
 def dataset_windows(
     manifest: Manifest, choice: DatasetChoice, predict: Predict, max_batch: int
 ) -> WindowSet:
@@ -82,15 +99,9 @@ def dataset_windows(
         DataError: it cannot be read.
     """
     from model.data.dataset import EvaluationViews
-    from model.data.manifest import load_manifest
     from model.data.sampler import Sampling
 
-    data = load_manifest(choice.path)
-    if data.labels != tuple(manifest.labels):
-        raise EvaluationError(
-            f"{choice.path}: labels are {', '.join(data.labels)}; the bundle has"
-            f" {', '.join(manifest.labels)}: name them alike and in the same order"
-        )
+    data = load_dataset(manifest, choice)
     sampling = Sampling(manifest.analysis_fps, manifest.size_px)
     views = EvaluationViews(
         data, choice.split, sampling, manifest.frames, choice.shape, n_clips=max_batch

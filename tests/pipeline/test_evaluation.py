@@ -1,4 +1,4 @@
-"""Claims about pipeline.evaluation: figures of replayed videos, and the comparison with the gate."""
+"""Claims about pipeline.evaluation: figures of replayed videos, beside those of the motion gate."""
 
 from __future__ import annotations
 
