@@ -69,7 +69,7 @@ def test_the_grid_has_hysteresis_everywhere() -> None:
     """`off` is below `on`, and every combination is there once."""
     found = grid()
     assert all(limits.off < limits.on for limits in found)
-    assert len({limits.model_dump_json() for limits in found}) == len(found) > 500
+    assert len({limits.model_dump_json() for limits in found}) == len(found) > 200
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,8 @@ def test_tuned_limits_keep_to_the_budget_and_find_everything(videos: list[Video]
     assert found.is_met
     assert found.false_per_hour == 0.0
     assert found.recall == 1.0
-    assert found.limits["right"].on > 0.8
+    assert found.limits["right"].on > 0.6
+    assert found.limits["up"] == LIMITS["up"]
     assert found.limits["left"].on < 0.9
     assert "right" in found.untuned
     assert "left" not in found.untuned
@@ -114,9 +115,10 @@ def test_nuisances_without_events_keep_their_limits(videos: list[Video]) -> None
 def test_a_budget_that_nothing_keeps_is_said_not_to_be_met(
     videos: list[Video], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a grid of one setting that hears everything."""
+    """With settings that hear everything."""
     eager = Threshold(on=0.3, off=0.2, min_duration_s=0.0, smoothing_s=0.0)
     monkeypatch.setattr(tuner, "grid", lambda: [eager])
+    monkeypatch.setattr(tuner, "STRICTER", (0.0,))
     found = tune(videos, BUILT_IN, LIMITS, 0.0, lambda _: None)
     assert not found.is_met
     assert found.false_per_hour > 0
