@@ -44,20 +44,18 @@ class PixelClassifier:
 
     Attributes:
         batches: sizes of the calls.
+        labels: names of the scores, the first pixels of the first row.
     """
 
     batches: list[int] = field(default_factory=list)
-
-    @property
-    def labels(self) -> Sequence[str]:
-        return LABELS
+    labels: Sequence[str] = LABELS
 
     def warm_up(self, max_batch: int, hops: Sequence[int] = ()) -> WarmUp:
         return WarmUp("pixels 1.0", "float32", "cpu", {max_batch: 0.0})
 
     def predict(self, clips: Clips) -> tuple[Scores, Embeddings]:
         self.batches.append(len(clips))
-        scores = clips[:, -1, 0, : len(LABELS), 0].astype(np.float32) / np.float32(255)
+        scores = clips[:, -1, 0, : len(self.labels), 0].astype(np.float32) / np.float32(255)
         return scores, np.zeros((len(clips), 16), np.float32)
 
     def stepper(self, hop: int) -> Stepper | None:
@@ -132,4 +130,5 @@ def exam_of(bundle: Bundle | None = None, **sections: Any) -> Exam:
     """Return an exam of a bundle whose pictures say the scores."""
     subject = bundle or untrained_bundle(MANIFEST)
     config = config_of(**sections)
-    return Exam(subject, PixelClassifier(), config, lambda _: None, render=rendered)
+    classifier = PixelClassifier(labels=subject.manifest.labels)
+    return Exam(subject, classifier, config, lambda _: None, render=rendered)

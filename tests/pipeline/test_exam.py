@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from model.evaluation.report import markdown, plain, write_json
 from model.evaluation.truth import BUILT_IN, Vocabulary
 from pipeline.cases import CLIP_S
 from pipeline.exam import Exam, Plan, cases_of, examination, headline
+from tests.clip_file import write_clip
 from tests.replay_kit import MANIFEST, config_of, exam_of
 
 PLAN = Plan(scenes=("empty",), scene_s=4.0, n_windows=60, n_objects=3, nuisance_minutes=1.25)
@@ -86,6 +88,25 @@ def test_a_mistake_shows_before_anything_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="this bundle has a, b"):
         cases_of(Plan(n_windows=1), Vocabulary(("a", "b"), ("a",)))
     assert len(cases_of(PLAN, BUILT_IN)) == 1 + 3 + 5
+
+
+def test_labels_and_videos_of_the_operators_own_are_judged(tmp_path: Path) -> None:
+    """A bundle of two labels, one of which only explains; a truth file with one of its words."""
+    write_clip(tmp_path / "a.mp4", 60)
+    truth = {
+        "clip": "a.mp4",
+        "duration_s": 6.0,
+        "events": [{"segment": [2, 4], "label": "fall"}],
+        "empty": [[4.5, 6]],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(truth))
+    own = MANIFEST.model_copy(update={"labels": ("fall", "walk"), "kinds": {"walk": "silent"}})
+    found = exam_of(untrained_bundle(own)).report(Plan(truths=(tmp_path,)), tmp_path)
+    files = found["untrimmed"]["files"]
+    assert list(files["labels"]) == ["fall", "walk"]
+    assert files["labels"]["fall"]["counts"]["n_events"] == 1
+    assert files["any"]["counts"]["empty_s"] == pytest.approx(1.5)
+    assert "## Events: files" in markdown(found)
 
 
 @pytest.mark.timeout(120)

@@ -14,6 +14,7 @@ from pipeline.detector import Detector
 from pipeline.records import MotionSample, Prediction, RunEnded
 from pipeline.replay import EPOCH, PictureSource, StillClock, alarms_of, decide
 from streamer.config import FileSource, SyntheticSource
+from tests.clip_file import write_clip
 from tests.replay_kit import (
     FPS,
     HOP,
@@ -94,6 +95,19 @@ def test_a_file_that_cannot_be_replayed_is_one_sentence(
         path.write_bytes(content)
     with pytest.raises(EvaluationError, match=r"a cannot be replayed: file .*a\.mp4"):
         replayer_of()[0].replay("a", FileSource(path=path, pace="fast"))
+
+
+def test_a_hole_in_a_video_ends_the_run(tmp_path: Path) -> None:
+    """3 s without a picture: windows span it nowhere, and the detector is told."""
+    times_s = [k / FPS + (3.0 if k >= 20 else 0.0) for k in range(40)]
+    path = write_clip(tmp_path / "a.mp4", 40, times_s=times_s)
+    found = replayer_of()[0].replay("a", FileSource(path=path, pace="fast"))
+    ends = [item.reason for item in found.items if isinstance(item, RunEnded)]
+    assert ends == ["reset", "end_of_stream"]
+    windows = [item.window for item in found.items if isinstance(item, Prediction)]
+    assert {window.run for window in windows} == {0, 1}
+    assert all(window.media_end_s - window.media_start_s < 1.0 for window in windows)
+    assert found.duration_s == pytest.approx(7.0)
 
 
 def test_a_source_without_a_picture_is_refused() -> None:
