@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from model.evaluation.curve import BUDGETS, Sweep, joined, shares, sweep_of
 from model.evaluation.detection import direction_figures, figures_of
-from model.evaluation.matching import Alarm, Matched, directions, match
+from model.evaluation.matching import Alarm, Directions, Matched, directions, match
 from model.evaluation.truth import ANY, Vocabulary
 from pipeline.cases import Video
 from pipeline.sweep import LimitsOf, shifted
@@ -103,7 +103,8 @@ def events_report(
         "curve": _points(sweeps.model),
         "motion_gate_curve": _points(sweeps.gate),
         "videos": [
-            _video(video, one, alarms[id(video)]) for video, one in zip(videos, found, strict=True)
+            _video(video, one, alarms[id(video)], course)
+            for video, one, course in zip(videos, found, courses, strict=True)
         ],
     }
 
@@ -177,7 +178,9 @@ def _points(sweep: Sweep) -> list[dict[str, float]]:
     return [asdict(point) for point in sweep.points()]
 
 
-def _video(video: Video, found: Matched, alarms: Sequence[Alarm]) -> dict[str, Any]:
+def _video(
+    video: Video, found: Matched, alarms: Sequence[Alarm], course: Directions
+) -> dict[str, Any]:
     return {
         "name": video.recording.name,
         "duration_s": video.recording.duration_s,
@@ -185,6 +188,8 @@ def _video(video: Video, found: Matched, alarms: Sequence[Alarm]) -> dict[str, A
         "n_events": len(found.events),
         "n_told": sum(event.is_told for event in found.events),
         "n_false": found.n_false,
+        "n_directed": course.n,
+        "n_direction_right": course.n_right,
         "n_raised_in_empty": found.n_raised_in_empty,
         "n_reaching_into_empty": found.n_reaching_into_empty,
         "events": [asdict(event) for event in found.events],

@@ -18,6 +18,8 @@ import numpy as np
 from model.errors import EvaluationError
 
 Values = Mapping[str, Any]
+MOST_VIDEOS = 30
+"""More videos of a group than this are not listed one by one for people."""
 
 
 def plain(value: Any) -> Any:
@@ -184,7 +186,27 @@ def _events(name: str, one: Values) -> str:
         f" {empty:.2f} of them without motion.\n"
     )
     first = table(["motion of any kind", "bundle", "motion gate alone"], rows)
-    return "\n".join([title, first, table(heads, labels)])
+    parts = [title, first, table(heads, labels)]
+    if len(one["videos"]) <= MOST_VIDEOS:
+        parts.append(_videos(one["videos"]))
+    return "\n".join(parts)
+
+
+def _videos(videos: Sequence[Values]) -> str:
+    heads = ["video", "told inside", "direction right", "false", "raised in empty", "reach into it"]
+    rows = [
+        [
+            video["name"],
+            f"{video['n_told']} of {video['n_events']}",
+            f"{video['n_direction_right']} of {video['n_directed']}",
+            *(
+                str(video[f"n_{key}"])
+                for key in ("false", "raised_in_empty", "reaching_into_empty")
+            ),
+        ]
+        for video in videos
+    ]
+    return table(heads, rows)
 
 
 def _nuisances(one: Values) -> str:

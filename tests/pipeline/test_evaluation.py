@@ -59,6 +59,7 @@ def test_every_object_is_told_with_its_direction(
     assert found["labels"]["left"]["recall"]["value"] == 1.0
     assert np.isnan(found["labels"]["up"]["recall"]["value"])
     assert found["miss_rate_at"]["0.1"]["value"] == 0.0
+    assert [video["n_direction_right"] for video in found["videos"]] == [1] * 5
     assert [len(video["alarms"]) for video in found["videos"]] == [1] * 5
     assert delays_of(objects, LIMITS) == pytest.approx(
         [found["any"]["delay_p50_s"]["value"]] * 5, abs=0.2

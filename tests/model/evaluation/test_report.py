@@ -67,8 +67,29 @@ def events() -> dict[str, Any]:
         "directions": direction_figures([Directions(5, 6, 6)]),
         "miss_rate_at": rates,
         "motion_gate_miss_rate_at": rates,
-        "videos": [{}],
+        "videos": [
+            {
+                "name": "door",
+                "n_told": 11,
+                "n_events": 12,
+                "n_direction_right": 5,
+                "n_directed": 6,
+                "n_false": 0,
+                "n_raised_in_empty": 1,
+                "n_reaching_into_empty": 2,
+            }
+        ],
     }
+
+
+def test_many_videos_are_not_listed_one_by_one() -> None:
+    """The JSON has them all."""
+    few = events()
+    many = few | {"videos": few["videos"] * 31}
+    bundle = {"name": "m", "version": "1", "frames": 8, "size_px": 32, "analysis_fps": 10.0}
+    head = {"bundle": bundle | {"hop": 4, "sha256": "0" * 64}, "trimmed": {}}
+    assert "| door |" in markdown(head | {"untrimmed": {"files": few}})
+    assert "| door |" not in markdown(head | {"untrimmed": {"files": many}})
 
 
 def test_the_report_for_people_shows_every_part() -> None:
@@ -112,6 +133,7 @@ def test_the_report_for_people_shows_every_part() -> None:
     assert "# Evaluation of motion-events 1" in text
     assert "| mAP, motion | 1.000 (1.000 to 1.000) |" in text
     assert "| direction right | 5 of 6 (6 told) | - |" in text
+    assert "| door | 11 of 12 | 5 of 6 | 0 | 1 | 2 |" in text
     assert "| miss rate at 1 false alarms an hour | 0.250 | 0.250 |" in text
     assert "| 0.900 | 1.00 | never |" in text
     assert "| lighting | 9.00 (8.00 to 10.00) | 9.00 (8.00 to 10.00) |" in text
