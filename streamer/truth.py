@@ -106,7 +106,8 @@ def object_states(track: Track, times_s: Series) -> Series:
     states = np.zeros((len(times_s), len(MOTION)))
     states[:, :6] = travel
     # To and fro is motion, but it leads nowhere.
-    stirs = np.maximum(graded(track.part_speed, *GESTURING), brief.max(axis=1))
+    sways = np.where(brief > travel, brief, 0.0).max(axis=1)
+    stirs = np.maximum(graded(track.part_speed, *GESTURING), sways)
     states[:, 6] = np.minimum(stirs, 1 - travel.max(axis=1))
     counts = (track.area >= LEAST_AREA) & (track.visible >= LEAST_VISIBLE)
     states = np.where(counts[:, None], states, np.minimum(states, _OPEN))

@@ -38,6 +38,8 @@ class Weather:
         ambient: float64 (3,), factor of colours.
         shutter: share of the frame interval that it is open.
         softness: blur of objects, sigma in pixels; 0 for none.
+        gloss: share of light that a shiny floor throws back, 0 for none.
+        is_interlaced: whether motion doubles edges instead of smearing them.
     """
 
     sun: npt.NDArray[np.float64]
@@ -45,6 +47,8 @@ class Weather:
     ambient: npt.NDArray[np.float64]
     shutter: float
     softness: float
+    gloss: float = 0.0
+    is_interlaced: bool = False
 
 
 class Actor:
@@ -71,6 +75,7 @@ class Actor:
         self.name = figure.name
         self.flat = flattened(tinted, stage, times_s, weather.sun)
         self._shadow = _shadow(figure, stage, times_s, weather) if weather.shadow else None
+        self._mirrored = _mirrored(tinted, stage, times_s, weather) if weather.gloss else None
         self._velocity = np.gradient(stage.pixels(self.flat.centre), axis=0) * weather.shutter
         self._skin = None if skin is None else _skin(skin)
         n = len(times_s)
@@ -91,21 +96,15 @@ class Actor:
             return
         if self._shadow is not None and self._shadow.is_drawn[frame]:
             self._darken(canvas, frame)
+        if self._mirrored is not None and self._mirrored.is_drawn[frame]:
+            self._mirror(canvas, self._mirrored, frame)
         velocity = self._velocity[frame]
         length = min(hypot(*velocity), LONGEST_BLUR_PX)
         window = _window(flat, frame, canvas.shape[0], PAD_PX + int(length / 2))
         if window is None:
             return
         x0, y0, x1, y1 = window
-        layer = drawn(flat, frame, (x0, y0), (x1 - x0, y1 - y0))
-        if self._skin is not None:
-            self._dress(layer, frame, (x0, y0))
-        if length > 1.5:
-            layer = cv2.filter2D(
-                layer, -1, _streak(velocity, length), borderType=cv2.BORDER_CONSTANT
-            )
-        elif self._weather.softness:
-            layer = cv2.GaussianBlur(layer, (0, 0), self._weather.softness)
+        layer = self._painted(frame, window, velocity, length)
         total = cv2.mean(layer)[3]
         is_hidden = self._stage.hiding[y0:y1, x0:x1] > 1.0 / flat.depth[frame]
         layer[is_hidden] = 0
@@ -117,11 +116,45 @@ class Actor:
         self._blend(frame, cv2.mean(cv2.absdiff(shown, region)), cv2.mean(layer)[3])
         region[...] = shown
 
+    def imprint(self) -> None:
+        """Make the object part of the still place: drawn once, and hiding what is behind it."""
+        stage, flat = self._stage, self.flat
+        before = stage.picture.copy()
+        self.draw(stage.picture, 0)
+        window = _window(flat, 0, stage.side_px, PAD_PX)
+        if window is None or not flat.is_drawn[0]:
+            return
+        x0, y0, x1, y1 = window
+        layer = drawn(flat, 0, (x0, y0), (x1 - x0, y1 - y0))
+        is_changed = (stage.picture != before)[y0:y1, x0:x1].any(axis=2)
+        is_solid = (layer[..., 3] > 128) & is_changed
+        stage.hiding[y0:y1, x0:x1][is_solid] = 1 / flat.depth[0]
+
     def track(self) -> Track:
         """Return what has been measured, after the last frame was drawn."""
         flat = self.flat
         high = (flat.high[:, 1] - flat.low[:, 1]) / self._stage.px[1]
         return Track(flat.centre, high, flat.scale, flat.part_speed, self._area, self._visible)
+
+    def _painted(
+        self,
+        frame: int,
+        window: tuple[int, int, int, int],
+        velocity: npt.NDArray[np.float64],
+        length: float,
+    ) -> Picture:
+        """Return the object alone, dressed and blurred by its motion or the lens, (h, w, 4)."""
+        x0, y0, x1, y1 = window
+        layer = drawn(self.flat, frame, (x0, y0), (x1 - x0, y1 - y0))
+        if self._skin is not None:
+            self._dress(layer, self._skin, frame, (x0, y0))
+        blurred: cv2.typing.MatLike = layer
+        if length > 1.5:
+            streak = _streak(velocity, length, is_double=self._weather.is_interlaced)
+            blurred = cv2.filter2D(layer, -1, streak, borderType=cv2.BORDER_CONSTANT)
+        elif self._weather.softness:
+            blurred = cv2.GaussianBlur(layer, (5, 5), self._weather.softness)
+        return np.asarray(blurred, np.uint8)
 
     def _measure(
         self, layer: Picture, frame: int, window: tuple[int, int, int, int], total: float
@@ -137,10 +170,9 @@ class Actor:
         sums = cv2.sumElems(seen)[0] / 255
         low, high = self.flat.low[frame], self.flat.high[frame]
         whole = max((high - low).prod(), 1e-6)
-        inside = min(
-            1.0,
-            ((min(high[0], x1) - max(low[0], x0)) * (min(high[1], y1) - max(low[1], y0))) / whole,
-        )
+        wide = max(0.0, min(high[0], x1) - max(low[0], x0))
+        tall = max(0.0, min(high[1], y1) - max(low[1], y0))
+        inside = min(1.0, wide * tall / whole)
         drawn_px = total / 255 * (x1 - x0) * (y1 - y0)
         self._area[frame] = sums / stage.size_px**2
         self._visible[frame] = inside * sums / max(drawn_px, 1e-6)
@@ -148,7 +180,7 @@ class Actor:
             edges = np.array(
                 [max(low[0], left), max(low[1], top), min(high[0], right), min(high[1], bottom)]
             )
-            self.boxes[frame] = (edges - first) / stage.size_px
+            self.boxes[frame] = np.clip((edges - first) / stage.size_px, 0, 1)
 
     def _blend(self, frame: int, change: tuple[float, ...], cover: float) -> None:
         """Take back what does not stand out from what is behind it."""
@@ -169,7 +201,21 @@ class Actor:
         region = canvas[y0:y1, x0:x1]
         cv2.multiply(region, factor, dst=region, scale=1 / 255)
 
-    def _dress(self, layer: Picture, frame: int, corner: tuple[int, int]) -> None:
+    def _mirror(self, canvas: Picture, mirrored: Flat, frame: int) -> None:
+        """Add what a shiny floor shows of the object, in place."""
+        window = _window(mirrored, frame, canvas.shape[0], PAD_PX)
+        if window is None:
+            return
+        x0, y0, x1, y1 = window
+        layer = drawn(mirrored, frame, (x0, y0), (x1 - x0, y1 - y0))
+        layer[self._stage.hiding[y0:y1, x0:x1] > 1.0 / mirrored.depth[frame]] = 0
+        layer = np.asarray(cv2.blur(cv2.convertScaleAbs(layer, alpha=self._weather.gloss), (1, 3)))
+        region = canvas[y0:y1, x0:x1]
+        through = cv2.cvtColor(255 - layer[..., 3], cv2.COLOR_GRAY2RGB)
+        kept = cv2.multiply(region, through, scale=1 / 255)
+        region[...] = cv2.add(kept, np.ascontiguousarray(layer[..., :3]))
+
+    def _dress(self, layer: Picture, skin: Picture, frame: int, corner: tuple[int, int]) -> None:
         """Multiply the object's colours with a texture that goes with it."""
         flat = self.flat
         height = max(float(flat.high[frame, 1] - flat.low[frame, 1]), 4.0)
@@ -180,7 +226,7 @@ class Actor:
         )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         size = (layer.shape[1], layer.shape[0])
-        cloth = cv2.warpAffine(self._skin, place, size, flags=flags, borderMode=cv2.BORDER_WRAP)
+        cloth = cv2.warpAffine(skin, place, size, flags=flags, borderMode=cv2.BORDER_WRAP)
         cv2.multiply(layer, cloth, dst=layer, scale=1 / 128)
 
 
@@ -208,6 +254,15 @@ def _shadow(figure: Figure, stage: Stage, times_s: Series, weather: Weather) -> 
     return flattened(flat_on_ground, stage, times_s, weather.sun)
 
 
+def _mirrored(figure: Figure, stage: Stage, times_s: Series, weather: Weather) -> Flat | None:
+    """Return the figure upside down below the ground."""
+    if not figure.is_grounded:
+        return None
+    points = figure.points * np.array([1.0, -1.0, 1.0])
+    below = replace(figure, points=points, parts=np.zeros(0, np.int64))
+    return flattened(below, stage, times_s, weather.sun)
+
+
 def _window(flat: Flat, frame: int, side: int, pad: int) -> tuple[int, int, int, int] | None:
     """Return x0, y0, x1, y1 of the canvas that a frame of a figure covers."""
     (x0, y0), (x1, y1) = flat.low[frame], flat.high[frame]
@@ -218,7 +273,9 @@ def _window(flat: Flat, frame: int, side: int, pad: int) -> tuple[int, int, int,
     return left, top, right, bottom
 
 
-def _streak(velocity: npt.NDArray[np.float64], length: float) -> npt.NDArray[np.float32]:
+def _streak(
+    velocity: npt.NDArray[np.float64], length: float, *, is_double: bool
+) -> npt.NDArray[np.float32]:
     """Return the kernel of a straight motion."""
     half = int(length / 2) + 1
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
@@ -226,6 +283,9 @@ def _streak(velocity: npt.NDArray[np.float64], length: float) -> npt.NDArray[np.
     dx, dy = cos(angle) * length / 2, sin(angle) * length / 2
     start = (round((half - dx) * 16), round((half - dy) * 16))
     end = (round((half + dx) * 16), round((half + dy) * 16))
+    if is_double:
+        kernel[round(half - dy), round(half - dx)] = kernel[round(half + dy), round(half + dx)] = 1
+        return kernel / np.float32(kernel.sum())
     cv2.line(kernel, start, end, 1.0, 1, cv2.LINE_AA, 4)
     kernel[half, half] = max(kernel[half, half], 0.5)
     return np.asarray(kernel / kernel.sum(), np.float32)
@@ -243,4 +303,6 @@ def weather(rng: Rng, mean_rgb: npt.NDArray[np.float64]) -> Weather:
         ambient=level * tint,
         shutter=float(rng.uniform(0.1, 0.7)),
         softness=float(rng.uniform(0.3, 0.8)) if rng.random() < 0.4 else 0.0,
+        gloss=float(rng.uniform(0.08, 0.35)) if rng.random() < 0.12 else 0.0,
+        is_interlaced=bool(rng.random() < 0.08),
     )

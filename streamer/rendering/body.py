@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamer.rendering.build import Builder, Rng, paint
+from streamer.rendering.build import Builder, Rng, Spots, paint
 from streamer.rendering.figure import Figure
 from streamer.rendering.view import Points
 from streamer.truth import Series
@@ -98,7 +98,7 @@ def person(rng: Rng, course: Course, pose: Pose, build: Build) -> Figure:
         pose: what the limbs do.
         build: proportions.
     """
-    h, girth = build.height_m, build.girth
+    h = build.height_m
     make = Builder(course.place, course.heading)
     legs = _legs(course, pose, h)
     hip = np.maximum(-np.stack([leg[:, 3, 2] for leg in legs]).min(axis=0), 0.1 * h)
@@ -107,7 +107,21 @@ def person(rng: Rng, course: Course, pose: Pose, build: Build) -> Figure:
     tipped = {name: _tipped(points, pose) for name, points in limbs.items()}
     spots = {name: make.add(points) for name, points in tipped.items()}
     top, bottom, skin = paint(rng), paint(rng, 0.6), _skin(rng)
-    shoes, hair = paint(rng, 0.5), paint(rng, 0.35)
+    _limbs(make, build, spots, (top, bottom, skin, paint(rng, 0.5)))
+    _torso(make, build, spots, (top, skin, paint(rng, 0.35)))
+    _bags(rng, make, build, spots)
+    parts = np.concatenate([spots[name][1:3] for name in ("armL", "armR", "legL", "legR")])
+    trunk = spots["trunk"]
+    parts = np.concatenate([parts, trunk[7:8]])
+    return make.figure("person", core=trunk[:6], parts=parts)
+
+
+def _limbs(
+    make: Builder, build: Build, spots: dict[str, Spots], colours: tuple[Points, ...]
+) -> None:
+    """Put flesh and clothes on legs and arms."""
+    h, girth = build.height_m, build.girth
+    top, bottom, skin, shoes = colours
     for side in "LR":
         leg, arm = spots[f"leg{side}"], spots[f"arm{side}"]
         make.capsule(leg[0], leg[1], 0.052 * h * girth, 0.042 * h, bottom)
@@ -116,23 +130,26 @@ def person(rng: Rng, course: Course, pose: Pose, build: Build) -> Figure:
         make.capsule(arm[0], arm[1], 0.03 * h * girth, 0.025 * h, top)
         make.capsule(arm[1], arm[2], 0.025 * h, 0.018 * h, skin if build.shorts else top * 0.95)
         make.capsule(arm[2], arm[2], 0.026 * h, 0.026 * h, skin)
+
+
+def _torso(
+    make: Builder, build: Build, spots: dict[str, Spots], colours: tuple[Points, ...]
+) -> None:
+    """Put flesh and clothes on the trunk, and a head on it."""
+    h, girth = build.height_m, build.girth
+    top, skin, hair = colours
     trunk = spots["trunk"]
     for near, far in ((0, 2), (1, 3)):
         make.capsule(trunk[near], trunk[far], 0.06 * h * girth, 0.062 * h * girth, top)
     make.capsule(trunk[4], trunk[5], 0.075 * h * girth, 0.07 * h * girth, top * 1.04)
     if build.coat:
-        knee_l, knee_r = spots["legL"][1], spots["legR"][1]
-        make.capsule(trunk[0], knee_l, 0.07 * h * girth, 0.06 * h, top)
-        make.capsule(trunk[1], knee_r, 0.07 * h * girth, 0.06 * h, top)
+        for near, leg in ((0, "legL"), (1, "legR")):
+            make.capsule(trunk[near], spots[leg][1], 0.07 * h * girth, 0.06 * h, top)
     make.capsule(trunk[5], trunk[6], 0.03 * h, 0.03 * h, skin)
     make.capsule(trunk[6], trunk[7], 0.048 * h, 0.052 * h, skin)
     if build.hair:
         size = 0.056 * h * (1.0 + 0.1 * build.hair)
         make.capsule(trunk[8], trunk[8 if build.hair < 2 else 9], size, 0.8 * size, hair)
-    _bags(rng, make, build, spots)
-    parts = np.concatenate([spots[name][1:3] for name in ("armL", "armR", "legL", "legR")])
-    parts = np.concatenate([parts, trunk[7:8]])
-    return make.figure("person", core=trunk[:6], parts=parts)
 
 
 def _legs(course: Course, pose: Pose, h: float) -> list[Points]:
@@ -185,7 +202,7 @@ def _trunk(course: Course, pose: Pose, h: float, hip: Series) -> dict[str, Point
     return {"trunk": np.stack(spots, axis=1), **arms}
 
 
-def _bags(rng: Rng, make: Builder, build: Build, spots: dict[str, np.ndarray]) -> None:
+def _bags(rng: Rng, make: Builder, build: Build, spots: dict[str, Spots]) -> None:
     h, colour = build.height_m, paint(rng)
     trunk = spots["trunk"]
     if build.bag == 1:

@@ -33,9 +33,17 @@ def surface_paint(rng: Rng) -> Points:
     if manner < 0.5:
         hue, saturation, value = rng.uniform(0.03, 0.7), 0.14 * rng.random(), rng.uniform(0.25, 1.0)
     elif manner < 0.75:
-        hue, saturation, value = rng.uniform(0.02, 0.12), rng.uniform(0.2, 0.7), rng.uniform(0.2, 0.8)
+        hue, saturation, value = (
+            rng.uniform(0.02, 0.12),
+            rng.uniform(0.2, 0.7),
+            rng.uniform(0.2, 0.8),
+        )
     elif manner < 0.93:
-        hue, saturation, value = rng.uniform(0.2, 0.65), rng.uniform(0.1, 0.5), rng.uniform(0.25, 0.9)
+        hue, saturation, value = (
+            rng.uniform(0.2, 0.65),
+            rng.uniform(0.1, 0.5),
+            rng.uniform(0.25, 0.9),
+        )
     else:
         return paint(rng)
     return np.array(colorsys.hsv_to_rgb(hue, saturation, value)) * 255
@@ -69,7 +77,7 @@ class Builder:
         self._face_rgb: list[Points] = []
 
     def add(self, points: Points) -> Spots:
-        """Add points (n, p, 3) or, if they do not move in the object, (p, 3); return their numbers."""
+        """Add points (n, p, 3) or, (p, 3) if they keep still in it; return their numbers."""
         own = (
             points
             if points.ndim == 3

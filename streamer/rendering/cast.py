@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streamer.rendering.body import Course, Pose, person, random_build, rest
+from streamer.rendering.body import Build, Course, Pose, person, random_build, rest
 from streamer.rendering.build import Rng, log_uniform
 from streamer.rendering.course import (
     HEADINGS,
@@ -22,11 +22,12 @@ from streamer.rendering.course import (
 )
 from streamer.rendering.figure import Figure
 from streamer.rendering.thing import animal, ball, bird, blob, hand
-from streamer.rendering.vehicle import bicycle, crate, vehicle
+from streamer.rendering.vehicle import bicycle, crate, joined, vehicle
 from streamer.rendering.view import View
 from streamer.truth import Series
 
-SIZES = (0.13, 0.95)
+SIZES = (0.13, 1.25)
+SMALL = (0.09, 0.3)
 """Heights of objects in the picture that are wished for."""
 
 
@@ -38,25 +39,40 @@ class Set:
     view: View
     times_s: Series
     split: str
+    kind: str = ""
     sizes: tuple[float, float] = SIZES
 
 
 def walker(of: Set) -> Figure:
     """Cast a person who goes somewhere."""
     build = random_build(of.rng, of.split)
-    wish = str(of.rng.choice(HEADINGS, p=[0.22, 0.22, 0.18, 0.18, 0.2]))
+    wish = str(of.rng.choice(HEADINGS, p=[0.2, 0.2, 0.24, 0.22, 0.14]))
     course = _course(of, build.height_m, wish, log_uniform(of.rng, 0.6, 3.2))
     pose = rest(len(of.times_s))
     if of.rng.random() < 0.3:
         pose = replace(pose, right_arm=np.tile([0.7, 0.1, 1.2], (len(of.times_s), 1)))
+    if of.rng.random() < 0.07:
+        return _pusher(of, course, build)
     return person(of.rng, course, pose, build)
+
+
+def _pusher(of: Set, course: Course, build: Build) -> Figure:
+    """Return a person who pushes a cart, a pram or a case."""
+    ahead = np.stack([np.cos(course.heading), 0 * course.heading, np.sin(course.heading)], -1)
+    cart = crate(of.rng, replace(course, place=course.place + 0.8 * ahead), 0.9)
+    arm = np.tile([0.8, 0.1, 0.3], (len(of.times_s), 1))
+    pose = replace(rest(len(of.times_s)), left_arm=arm, right_arm=arm)
+    return joined(cart, person(of.rng, course, pose, build))
 
 
 def gesturer(of: Set) -> Figure:
     """Cast a person who stays and waves, works, turns or fidgets."""
     build = random_build(of.rng, of.split)
     course = _standing(of, build.height_m)
-    return person(of.rng, course, _gesture(of), build)
+    pose = _gesture(of)
+    if of.rng.random() < 0.3:
+        pose = replace(pose, crouch=np.full_like(of.times_s, 0.62))
+    return person(of.rng, course, pose, build)
 
 
 def mover(of: Set) -> Figure:
@@ -75,7 +91,7 @@ def stander(of: Set) -> Figure:
 
 def driver(of: Set) -> Figure:
     """Cast a car, van or lorry."""
-    wish = str(of.rng.choice(HEADINGS, p=[0.25, 0.25, 0.2, 0.2, 0.1]))
+    wish = str(of.rng.choice(HEADINGS, p=[0.22, 0.22, 0.24, 0.22, 0.1]))
     return vehicle(of.rng, _course(of, 1.5, wish, log_uniform(of.rng, 2.0, 14.0)), of.split)
 
 
@@ -154,7 +170,7 @@ def shape(of: Set) -> Figure:
 def _course(of: Set, height_m: float, wish: str, speed_m_s: float) -> Course:
     """Return a course of a speed that can be seen and followed in the picture."""
     spot = seen_spot(of.rng, of.view, height_m, of.sizes)
-    heading = heading_of(of.rng, of.view, spot, wish)
+    heading = heading_of(of.rng, spot, wish)
     depth = max(float(of.view.seen(spot)[2]), 0.3)
     metre = of.view.focal / depth
     speed = float(np.clip(speed_m_s, 0.05 / metre, 1.2 / metre))
@@ -176,7 +192,7 @@ def _envelope(rng: Rng, t: Series) -> Series:
         return np.ones_like(t)
     start = t[-1] * rng.uniform(0, 0.6)
     end = start + rng.uniform(1.5, 6.0)
-    return np.clip((t - start) / 0.3, 0, 1) * np.clip((end - t) / 0.3, 0, 1)
+    return np.asarray(np.clip((t - start) / 0.3, 0, 1) * np.clip((end - t) / 0.3, 0, 1))
 
 
 def _gesture(of: Set) -> Pose:
@@ -240,9 +256,22 @@ CASTS = {
 }
 
 
+LIKELIER = {
+    "room": {"driver": 0.12, "cyclist": 0.3, "reacher": 1.5, "mover": 1.6, "gesturer": 1.4},
+    "corridor": {"driver": 0.12, "cyclist": 0.3},
+    "table": {"driver": 0.1, "cyclist": 0.1, "reacher": 15.0, "walker": 0.2},
+    "street": {"reacher": 0.3, "driver": 1.3},
+    "above": {"driver": 1.5},
+}
+"""By which factor a kind of place changes the chances."""
+
+
 def chosen(of: Set, only: str | None = None) -> Figure:
     """Cast one object that does something, by the shares of `CASTS` or as asked for."""
+    if only == "stander":
+        return stander(of)
     names = list(CASTS)
-    shares = np.array([CASTS[name][1] for name in names])
+    factors = LIKELIER.get(of.kind, {})
+    shares = np.array([CASTS[name][1] * factors.get(name, 1.0) for name in names])
     name = only or names[int(of.rng.choice(len(names), p=shares / shares.sum()))]
-    return stander(of) if name == "stander" else CASTS[name][0](of)
+    return CASTS[name][0](of)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from streamer.frame import Picture
 from streamer.rendering import cast
-from streamer.rendering.actor import Actor, weather
+from streamer.rendering.actor import Actor, Weather, weather
 from streamer.rendering.build import Rng
 from streamer.rendering.light import Light, exposure, light
 from streamer.rendering.place import place
@@ -37,23 +38,28 @@ class Recipe:
 
     share: float
     movers: tuple[int, ...] = (0,)
-    standers: tuple[int, ...] = (0, 0, 1)
+    standers: tuple[int, ...] = (0, 0, 0, 1, 1, 2, 3)
     nuisances: dict[str, float] = field(default_factory=dict)
     only: str | None = None
     is_night: bool = False
+    sizes: tuple[float, float] = cast.SIZES
 
 
 FEWEST_SEEN: Final = 8
 MOST_TRIES: Final = 5
 """An object that is seen in fewer frames is cast again, at most so often."""
 
+LEAST_CHANGE: Final = 1.0
+"""Mean difference over 0.4 s, grey levels, that light or camera must make to be seen."""
+
 _ANY = dict.fromkeys(NUISANCES, 0.35)
 KINDS: Final[dict[str, Recipe]] = {
     "empty": Recipe(0.05),
-    "object": Recipe(0.4, (1, 1, 1, 2, 2, 3, 4)),
-    "gesture": Recipe(0.11, (1, 1, 2), only="gesturer"),
+    "object": Recipe(0.42, (1, 1, 1, 2, 2, 3, 4)),
+    "crowd": Recipe(0.04, (3, 4, 5, 6), only="walker", sizes=cast.SMALL),
+    "gesture": Recipe(0.1, (1, 1, 2), only="gesturer"),
     "lighting": Recipe(0.08, nuisances={"lighting": 1.0}),
-    "camera": Recipe(0.07, nuisances={"camera": 1.0}),
+    "camera": Recipe(0.1, nuisances={"camera": 1.0}),
     "tamper": Recipe(0.07, (0, 0, 1), nuisances={"tamper": 1.0}),
     "background": Recipe(0.07, nuisances={"background": 1.0}),
     "night": Recipe(
@@ -126,7 +132,8 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
     raw = _shot(stage, actors, effects, times_s)
     seen = look(rng, spec.size_px, is_night=recipe.is_night)
     pictures = developed(raw, seen, rng, times_s)
-    labels = frame_labels([actor.track() for actor in actors], effects.states(), times_s)
+    states = _evident(effects.states(), raw)
+    labels = frame_labels([actor.track() for actor in actors], states, times_s)
     boxes = (
         np.stack([actor.boxes for actor in actors])
         if actors
@@ -155,7 +162,7 @@ class _Effects:
         self.stirs: list[Stir] = []
         if "background" in wanted:
             n = 2 if rng.random() < 0.3 else 1
-            self.stirs = [stir(rng, times_s, split, stage.side_px) for _ in range(n)]
+            self.stirs = [stir(rng, times_s, split, stage) for _ in range(n)]
         self.is_behind = bool(rng.random() < 0.4)
         self._n = len(times_s)
 
@@ -191,20 +198,25 @@ def _times(rng: Rng, spec: ClipSpec) -> Series:
 
 
 def _actors(rng: Rng, recipe: Recipe, stage: Stage, times_s: Series, split: str) -> list[Actor]:
-    of = cast.Set(rng, stage.view, times_s, split)
+    """Cast objects; those that stand still become part of the place."""
+    of = cast.Set(rng, stage.view, times_s, split, stage.kind, recipe.sizes)
     seen = weather(rng, stage.picture.reshape(-1, 3).mean(axis=0))
-    wanted = [recipe.only] * int(rng.choice(recipe.movers))
-    wanted += ["stander"] * int(rng.choice(recipe.standers))
+    for _ in range(int(rng.choice(recipe.standers))):
+        _cast(of, stage, seen, "stander").imprint()
     actors = []
-    for only in wanted:
-        skin = None
-        if rng.random() < 0.6:
-            skin = texture(split, int(rng.integers(n_textures(split))))
-        tries = [Actor(cast.chosen(of, only), stage, times_s, seen, skin)]
+    for _ in range(int(rng.choice(recipe.movers))):
+        tries = [_cast(of, stage, seen, recipe.only)]
         while tries[-1].n_seen() < FEWEST_SEEN and len(tries) < MOST_TRIES:
-            tries.append(Actor(cast.chosen(of, only), stage, times_s, seen, skin))
+            tries.append(_cast(of, stage, seen, recipe.only))
         actors.append(max(tries, key=Actor.n_seen))
     return actors
+
+
+def _cast(of: cast.Set, stage: Stage, seen: Weather, only: str | None) -> Actor:
+    skin = None
+    if of.rng.random() < 0.6:
+        skin = texture(of.split, int(of.rng.integers(n_textures(of.split))))
+    return Actor(cast.chosen(of, only), stage, of.times_s, seen, skin)
 
 
 def _adapting(rng: Rng, actors: list[Actor], stage: Stage, times_s: Series) -> Light:
@@ -239,6 +251,28 @@ def _shot(stage: Stage, actors: list[Actor], effects: _Effects, times_s: Series)
             canvas = effects.tamper.apply(np.ascontiguousarray(canvas), frame)
         out[frame] = canvas
     return out
+
+
+def _evident(states: Series, raw: Picture) -> Series:
+    """Return states in which light and camera are undecided where hardly a pixel changes.
+
+    Args:
+        states: float64 (n, 4) in order of `NUISANCES`.
+        raw: uint8 (n, S, S, 3), without noise.
+    """
+    if not states[:, :2].any():
+        return states
+    index = np.arange(len(raw))
+    before, after = np.maximum(index - 2, 0), np.minimum(index + 2, len(raw) - 1)
+    change = np.array(
+        [
+            cv2.mean(cv2.absdiff(raw[first], raw[last]))[1]
+            for first, last in zip(before, after, strict=True)
+        ]
+    )
+    is_hidden = change < LEAST_CHANGE
+    states[:, :2] = np.where(is_hidden[:, None], np.minimum(states[:, :2], 0.5), states[:, :2])
+    return states
 
 
 def _stirred(canvas: Picture, stirs: list[Stir], frame: int) -> Picture:

@@ -41,7 +41,7 @@ def seen_spot(rng: Rng, view: View, height_m: float, sizes: tuple[float, float])
     return best
 
 
-def heading_of(rng: Rng, view: View, spot: Points, wish: str) -> float:
+def heading_of(rng: Rng, spot: Points, wish: str) -> float:
     """Return the heading with which something at a spot goes the way wished for, radians."""
     away = float(np.arctan2(spot[2], spot[0]))
     turn = {"left": np.pi / 2, "right": -np.pi / 2, "approach": np.pi, "recede": 0.0}

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamer.frame import Picture
 from streamer.rendering.surface import Stage
 from streamer.rendering.view import NEAR_M, Points
 from streamer.truth import Series, rate
@@ -107,7 +108,8 @@ def flattened(figure: Figure, stage: Stage, times_s: Series, light: Points) -> F
     centre = place[:, figure.core].mean(axis=1)
     under = figure.points[:, figure.core].mean(axis=1) * np.array([1, 0, 1])
     return Flat(
-        polygons=np.round(corners * (1 << SHIFT)).astype(np.int32),
+        # OpenCV counts from the middle of the first pixel, a place in the picture from its edge.
+        polygons=np.round((corners - 0.5) * (1 << SHIFT)).astype(np.int32),
         order=np.argsort(-np.concatenate(depths, axis=1), axis=1),
         rgb=np.clip(np.concatenate(shades, axis=1), 0, 255),
         low=corners.min(axis=(1, 2)),
@@ -121,9 +123,7 @@ def flattened(figure: Figure, stage: Stage, times_s: Series, light: Points) -> F
     )
 
 
-def drawn(
-    flat: Flat, frame: int, corner: tuple[int, int], size: tuple[int, int]
-) -> cv2.typing.MatLike:
+def drawn(flat: Flat, frame: int, corner: tuple[int, int], size: tuple[int, int]) -> Picture:
     """Draw one frame of a figure on nothing.
 
     Args:

@@ -87,7 +87,7 @@ def _even(gain: Series, tint: npt.NDArray[np.float64] | None = None) -> Gains:
 def _ramp(rng: Rng, t: Series, low_s: float, high_s: float) -> Series:
     """Return 0 before a moment, 1 after it."""
     start = t[-1] * rng.uniform(0.05, 0.9)
-    return np.clip((t - start) / log_uniform(rng, low_s, high_s), 0, 1)
+    return np.asarray(np.clip((t - start) / log_uniform(rng, low_s, high_s), 0, 1))
 
 
 def _spot(rng: Rng, t: Series, path: npt.NDArray[np.float64] | None = None) -> Gains:
@@ -96,7 +96,7 @@ def _spot(rng: Rng, t: Series, path: npt.NDArray[np.float64] | None = None) -> G
     middle = np.tile(rng.uniform(-0.1, 1.1, 2), (len(t), 1)) if path is None else path
     spread = rng.uniform(0.12, 0.5)
     away = (x - middle[:, 0, None, None]) ** 2 + (y - middle[:, 1, None, None]) ** 2
-    return np.exp(-away / (2 * spread**2)).astype(np.float32)[..., None]
+    return np.asarray(np.exp(-away / (2 * spread**2))[..., None], np.float32)
 
 
 def _strength(rng: Rng) -> float:

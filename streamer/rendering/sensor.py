@@ -36,6 +36,7 @@ class Look:
         stamp: how often a clock in the picture ticks and where; None for none.
         crf: of the coder; None for no coder.
         gop: frames between key frames.
+        banding: grey levels, bands in the picture, and their pace, of a rolling shutter's flicker.
     """
 
     tones: npt.NDArray[np.uint8]
@@ -47,6 +48,7 @@ class Look:
     stamp: tuple[float, int, int, int] | None
     crf: int | None
     gop: int
+    banding: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def look(rng: Rng, size_px: int, *, is_night: bool) -> Look:
@@ -83,6 +85,9 @@ def look(rng: Rng, size_px: int, *, is_night: bool) -> Look:
         stamp=stamp,
         crf=int(rng.integers(24, 42)) if rng.random() < 0.35 else None,
         gop=int(rng.choice([8, 10, 20, 30, 50])),
+        banding=(rng.uniform(0.5, 3), rng.uniform(0.5, 4), rng.uniform(0.1, 5))
+        if rng.random() < 0.1
+        else (0.0, 0.0, 0.0),
     )
 
 
@@ -101,7 +106,8 @@ def developed(clip: Picture, of: Look, rng: Rng, times_s: npt.NDArray[np.float64
     n, side = clip.shape[:2]
     tall = clip.reshape(n * side, side, 3)
     if of.is_grey:
-        tall = cv2.cvtColor(cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        grey = cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY)
+        tall = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8).reshape(tall.shape)
     out = np.asarray(cv2.LUT(tall, of.tones[:, None]), np.uint8).reshape(clip.shape)
     brighter, darker = _noise_bank(of.bank, of.is_grey)
     starts = rng.integers(0, BANK_PX - side, (n, 2)) if side < BANK_PX else np.zeros((n, 2), int)
@@ -110,13 +116,15 @@ def developed(clip: Picture, of: Look, rng: Rng, times_s: npt.NDArray[np.float64
         if of.vignette is not None:
             cv2.multiply(picture, of.vignette, dst=picture, scale=1 / 255)
         if of.blur:
-            cv2.GaussianBlur(picture, (0, 0), of.blur, dst=picture)
+            cv2.GaussianBlur(picture, (5, 5), of.blur, dst=picture)
         if of.noise:
             cut = slice(y, y + side), slice(x, x + side)
             cv2.scaleAdd(brighter[cut], of.noise / 16, picture, dst=picture)
             cv2.subtract(
                 picture, cv2.convertScaleAbs(darker[cut], alpha=of.noise / 16), dst=picture
             )
+        if of.banding[0]:
+            _band(picture, of.banding, float(times_s[index]))
         if of.stamp:
             _stamp(picture, of.stamp, float(times_s[index]))
     return out if of.crf is None else coded(out, of.crf, of.gop)
@@ -166,15 +174,24 @@ def _back(frame: av.VideoFrame) -> Picture:
 
 @lru_cache(maxsize=2 * N_BANKS)
 def _noise_bank(index: int, is_grey: bool) -> tuple[Picture, Picture]:
-    """Return noise of 16 grey levels, split by sign: fine or coarse, in brightness or colour too."""
+    """Return noise of 16 grey levels, split by sign: fine or coarse, with or without colour."""
     rng = np.random.default_rng((index, is_grey, 79))
     colour = 0.0 if is_grey else (0.0, 0.5, 1.0, 0.7)[index]
     luma = rng.normal(0, 1, (BANK_PX, BANK_PX, 1))
     noise = (1 - colour) * luma + colour * rng.normal(0, 1, (BANK_PX, BANK_PX, 3))
     if index >= N_BANKS - 2:
-        noise = cv2.GaussianBlur(noise, (0, 0), 0.7).reshape(noise.shape)
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.7), np.float64).reshape(noise.shape)
     noise = 16 * noise / noise.std()
     return np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8)
+
+
+def _band(picture: Picture, of: tuple[float, float, float], t_s: float) -> None:
+    """Brighten bands of rows that drift, in place."""
+    size, n_bands, pace = of
+    rows = np.linspace(0, 1, picture.shape[0])
+    wave = np.sin(2 * np.pi * (n_bands * rows + pace * t_s))
+    level = (size * (1 + wave)).round().astype(np.uint8)[:, None, None]
+    cv2.add(picture, np.broadcast_to(level, picture.shape).copy(), dst=picture)
 
 
 def _stamp(picture: Picture, of: tuple[float, int, int, int], t_s: float) -> None:

@@ -27,12 +27,11 @@ class Shake:
 
     Args:
         course: float64 (n, 4): right, down (picture heights), log zoom, roll (radians).
-        times_s: float64 (n,).
         size_px: side of the picture.
         margin_px: border of the canvas.
     """
 
-    def __init__(self, course: Course, times_s: Series, size_px: int, margin_px: int) -> None:
+    def __init__(self, course: Course, size_px: int, margin_px: int) -> None:
         self._size_px = size_px
         self._margin_px = margin_px
         self.states = _states(course)
@@ -66,14 +65,14 @@ def shake(rng: Rng, times_s: Series, split: str, size_px: int, margin_px: int) -
     """Choose a course of the camera."""
     kinds = _KINDS[split]
     course = kinds[int(rng.integers(len(kinds)))](rng, times_s)
-    return Shake(course, times_s, size_px, margin_px)
+    return Shake(course, size_px, margin_px)
 
 
 def tremble(rng: Rng, times_s: Series, size_px: int, margin_px: int) -> Shake:
     """Return a tremble too small to be called motion of the camera."""
     course = np.zeros((len(times_s), 4))
-    course[:, :2] = rng.normal(0, 0.0008, (len(times_s), 2))
-    return Shake(course, times_s, size_px, margin_px)
+    course[:, :2] = rng.normal(0, 0.0005, (len(times_s), 2))
+    return Shake(course, size_px, margin_px)
 
 
 def _states(course: Course) -> Series:
@@ -88,14 +87,15 @@ def _states(course: Course) -> Series:
 def _window(rng: Rng, t: Series) -> Series:
     """Return 1 while the camera moves, softly."""
     start, length = t[-1] * rng.uniform(-0.3, 0.75), rng.uniform(0.8, 6)
-    return np.clip((t - start) / 0.2, 0, 1) * np.clip((start + length - t) / 0.2, 0, 1)
+    edges = np.minimum(t - start, start + length - t) / 0.2
+    return np.asarray(np.clip(edges, 0, 1))
 
 
 def _eased(rng: Rng, t: Series) -> Series:
     """Return 0 to 1 over a while."""
     start, length = t[-1] * rng.uniform(-0.2, 0.8), rng.uniform(0.5, 5)
     done = np.clip((t - start) / length, 0, 1)
-    return done * done * (3 - 2 * done)
+    return np.asarray(done * done * (3 - 2 * done))
 
 
 def _pan(rng: Rng, t: Series) -> Course:
@@ -117,19 +117,19 @@ def _handheld(rng: Rng, t: Series) -> Course:
         [np.convolve(np.pad(w, 10, "edge"), np.ones(21) / 21, "valid") for w in wander.T], 1
     )
     size = log_uniform(rng, 0.006, 0.03) * np.array([1, 1, 0.4, 0.4])
-    return wander * size * _window(rng, t)[:, None]
+    return np.asarray(wander * size * _window(rng, t)[:, None])
 
 
 def _vibration(rng: Rng, t: Series) -> Course:
     hz, phase = rng.uniform(1.5, 30, 4), rng.uniform(0, 6, 4)
     size = log_uniform(rng, 0.006, 0.03) * rng.uniform(0.1, 1, 4) * np.array([1, 1, 0.1, 0.3])
     size[int(rng.integers(2))] = log_uniform(rng, 0.008, 0.03)
-    return np.sin(2 * np.pi * hz * t[:, None] + phase) * size * _window(rng, t)[:, None]
+    return np.asarray(np.sin(2 * np.pi * hz * t[:, None] + phase) * size * _window(rng, t)[:, None])
 
 
 def _jitter(rng: Rng, t: Series) -> Course:
     size = log_uniform(rng, 0.008, 0.04) * np.array([1, 1, 0.1, 0.2])
-    return rng.normal(0, 1, (len(t), 4)) * size * _window(rng, t)[:, None]
+    return np.asarray(rng.normal(0, 1, (len(t), 4)) * size * _window(rng, t)[:, None])
 
 
 def _bump(rng: Rng, t: Series) -> Course:

@@ -14,12 +14,17 @@ import numpy.typing as npt
 
 from streamer.frame import Picture
 from streamer.rendering.build import Rng, log_uniform, paint
-from streamer.rendering.tamper import mixed
-from streamer.rendering.texture import cloud, n_textures, texture
+from streamer.rendering.surface import Stage
+from streamer.rendering.tamper import Kit, mixed
 from streamer.truth import Series, graded
 
 SHOWN = (0.1, 0.35)
 """Share of its full strength up to which an effect is nothing, and from which it is one."""
+
+CLEAR = 8
+"""Grey levels by which a pixel differs clearly."""
+CHANGED = (0.001, 0.004)
+"""Share of pixels that differ clearly: up to the first an effect is none, from the second it is."""
 
 Effect = Callable[[Picture, float, float], Picture]
 Field = npt.NDArray[np.float32]
@@ -38,17 +43,27 @@ class Stir:
         self._effect = effect
         self._strength = strength
         self._times_s = times_s
-        self.states = graded(strength, *SHOWN)
+        self._n_changed = np.zeros(len(times_s))
+
+    @property
+    def states(self) -> Series:
+        """What it has been, after the last frame was drawn; what changes no pixel is nothing."""
+        padded = np.pad(self._n_changed, 4, "edge")
+        near = np.max([padded[shift : shift + len(self._n_changed)] for shift in range(9)], axis=0)
+        return np.minimum(graded(self._strength, *SHOWN), graded(near, *CHANGED))
 
     def apply(self, picture: Picture, frame: int) -> Picture:
         """Return the picture with the effect of a frame."""
-        return self._effect(picture, float(self._strength[frame]), float(self._times_s[frame]))
+        out = self._effect(picture, float(self._strength[frame]), float(self._times_s[frame]))
+        difference = cv2.absdiff(out, picture)[..., 1]
+        self._n_changed[frame] = np.count_nonzero(difference > CLEAR) / difference.size
+        return out
 
 
-def stir(rng: Rng, times_s: Series, split: str, side_px: int) -> Stir:
+def stir(rng: Rng, times_s: Series, split: str, stage: Stage) -> Stir:
     """Choose an effect and its course: all the time, in gusts, or for a while."""
     kinds = _KINDS[split]
-    effect = kinds[int(rng.integers(len(kinds)))](rng, split, side_px)
+    effect = kinds[int(rng.integers(len(kinds)))](Kit(rng, split, stage.side_px, stage.picture))
     manner = rng.random()
     if manner < 0.4:
         strength = np.full_like(times_s, rng.uniform(0.5, 1))
@@ -66,12 +81,13 @@ def stir(rng: Rng, times_s: Series, split: str, side_px: int) -> Stir:
     return Stir(effect, strength, times_s)
 
 
-def _region(rng: Rng, split: str, side: int, largest: float = 0.9) -> tuple[slice, slice, Field]:
+def _region(of: Kit, largest: float = 0.9) -> tuple[slice, slice, Field]:
     """Return a part of the picture and how much each pixel of it takes part, 0..1."""
+    rng, side = of.rng, of.side_px
     wide, high = (int(side * log_uniform(rng, 0.2, largest)) for _ in range(2))
     left, top = int(rng.integers(0, side - wide + 1)), int(rng.integers(0, side - high + 1))
     y, x = np.mgrid[-1 : 1 : high * 1j, -1 : 1 : wide * 1j]
-    rough = cv2.resize(cloud(split, int(rng.integers(24))), (wide, high)) / 255 - 0.5
+    rough = cv2.resize(of.cloud(), (wide, high)) / 255 - 0.5
     if rng.random() < 0.7:
         share = np.clip((1 - np.hypot(x, y) + rng.uniform(0, 1.2) * rough) * 5, 0, 1)
     else:
@@ -79,16 +95,15 @@ def _region(rng: Rng, split: str, side: int, largest: float = 0.9) -> tuple[slic
     return slice(top, top + high), slice(left, left + wide), share.astype(np.float32)
 
 
-def _warped(
-    rng: Rng, split: str, side: int, hz: tuple[float, float], size: float, waves: float
-) -> Effect:
+def _warped(of: Kit, hz: tuple[float, float], size: float, waves: float) -> Effect:
     """Return an effect that pushes the texture of a region to and fro."""
-    rows, columns, share = _region(rng, split, side)
+    rng, side = of.rng, of.side_px
+    rows, columns, share = max((_region(of) for _ in range(4)), key=of.detail)
     high, wide = share.shape
     y, x = np.mgrid[0:high, 0:wide].astype(np.float32)
     push = []
     for _ in range(2):
-        field = cloud(split, int(rng.integers(24))).astype(np.float32)
+        field = of.cloud().astype(np.float32)
         cut = cv2.resize(field[: int(256 * waves), : int(256 * waves)], (wide, high)) / 255
         push.append((cut * 4 * np.pi * waves, rng.uniform(0, 2 * np.pi), rng.uniform(*hz)))
     reach = share * size * side
@@ -114,17 +129,18 @@ def _warped(
     return effect
 
 
-def _leaves(rng: Rng, split: str, side: int) -> Effect:
+def _leaves(of: Kit) -> Effect:
     """Leaves of their own, near the camera, that sway."""
-    rows, columns, share = _region(rng, split, side)
+    rng, side = of.rng, of.side_px
+    rows, columns, share = _region(of)
     high, wide = share.shape
     green = np.array([rng.uniform(20, 130), rng.uniform(50, 160), rng.uniform(10, 80)])
-    grey = cv2.resize(texture(split, int(rng.integers(n_textures(split)))), (wide, high))
+    grey = cv2.resize(of.texture(), (wide, high))
     leaves = np.clip(green * (grey[..., None] / 150 + 0.1), 0, 255).astype(np.uint8)
-    gaps = cv2.resize(cloud(split, int(rng.integers(24))), (wide, high)).astype(np.float32) / 255
+    gaps = cv2.resize(of.cloud(), (wide, high)).astype(np.float32) / 255
     alpha = (np.clip((gaps - rng.uniform(0.3, 0.5)) * 8, 0, 1) * share * 255).astype(np.uint8)
     y, x = np.mgrid[0:high, 0:wide].astype(np.float32)
-    phase = cv2.resize(cloud(split, int(rng.integers(24))), (wide, high)).astype(np.float32) / 40
+    phase = cv2.resize(of.cloud(), (wide, high)).astype(np.float32) / 40
     slow, fast, reach = (
         rng.uniform(0.2, 0.8),
         rng.uniform(0.8, 2.2),
@@ -148,20 +164,23 @@ def _leaves(rng: Rng, split: str, side: int) -> Effect:
     return effect
 
 
-def _sway(rng: Rng, split: str, side: int) -> Effect:
-    return _warped(rng, split, side, (0.2, 1.6), rng.uniform(0.01, 0.035), rng.uniform(0.1, 0.5))
+def _sway(of: Kit) -> Effect:
+    rng = of.rng
+    return _warped(of, (0.2, 1.6), rng.uniform(0.01, 0.035), rng.uniform(0.1, 0.5))
 
 
-def _water(rng: Rng, split: str, side: int) -> Effect:
-    return _warped(rng, split, side, (0.5, 3.0), rng.uniform(0.006, 0.02), rng.uniform(0.6, 1.0))
+def _water(of: Kit) -> Effect:
+    rng = of.rng
+    return _warped(of, (0.5, 3.0), rng.uniform(0.006, 0.02), rng.uniform(0.6, 1.0))
 
 
-def _flag(rng: Rng, split: str, side: int) -> Effect:
+def _flag(of: Kit) -> Effect:
     """A cloth with waves that run through it."""
-    rows, columns, share = _region(rng, split, side, 0.45)
+    rng, side = of.rng, of.side_px
+    rows, columns, share = _region(of, 0.45)
     high, wide = share.shape
     y, x = np.mgrid[0:high, 0:wide].astype(np.float32)
-    grey = cv2.resize(texture(split, int(rng.integers(n_textures(split)))), (wide, high))[..., None]
+    grey = cv2.resize(of.texture(), (wide, high))[..., None]
     cloth = np.clip(paint(rng) + (grey / 255.0) * (paint(rng) - 100), 0, 255).astype(np.uint8)
     pace, length = rng.uniform(0.5, 2.5), rng.uniform(0.15, 0.5) * side
     reach = rng.uniform(0.01, 0.03) * side
@@ -184,8 +203,9 @@ def _flag(rng: Rng, split: str, side: int) -> Effect:
     return effect
 
 
-def _falling(rng: Rng, side: int, *, is_snow: bool) -> Effect:
+def _falling(of: Kit, *, is_snow: bool) -> Effect:
     """Rain as streaks that are elsewhere in each frame, snow as flakes that sink."""
+    rng, side = of.rng, of.side_px
     large = 3 * side
     tile = np.zeros((large, large), np.uint8)
     n, slant = int(log_uniform(rng, 120, 1500)), rng.normal(0, 0.2)
@@ -217,23 +237,22 @@ def _falling(rng: Rng, side: int, *, is_snow: bool) -> Effect:
     return effect
 
 
-def _rain(rng: Rng, split: str, side: int) -> Effect:
-    return _falling(rng, side, is_snow=False)
+def _rain(of: Kit) -> Effect:
+    return _falling(of, is_snow=False)
 
 
-def _snow(rng: Rng, split: str, side: int) -> Effect:
-    return _falling(rng, side, is_snow=True)
+def _snow(of: Kit) -> Effect:
+    return _falling(of, is_snow=True)
 
 
-def _screen(rng: Rng, split: str, side: int) -> Effect:
+def _screen(of: Kit) -> Effect:
     """A screen that shows one picture after another."""
-    rows, columns, share = _region(rng, split, side, 0.4)
+    rng = of.rng
+    rows, columns, share = _region(of, 0.4)
     shape = (share.shape[1], share.shape[0])
     shown = []
     for _ in range(6):
-        grey = (
-            cv2.resize(texture(split, int(rng.integers(n_textures(split)))), shape)[..., None] / 255
-        )
+        grey = cv2.resize(of.texture(), shape)[..., None] / 255
         shown.append(np.clip(paint(rng) + grey * (paint(rng) - 80), 0, 255).astype(np.uint8))
     cut_hz = log_uniform(rng, 0.5, 8)
     offset = int(rng.integers(100))
@@ -247,11 +266,12 @@ def _screen(rng: Rng, split: str, side: int) -> Effect:
     return effect
 
 
-def _smoke(rng: Rng, split: str, side: int) -> Effect:
+def _smoke(of: Kit) -> Effect:
     """Smoke or steam that rises and thins."""
-    rows, columns, share = _region(rng, split, side)
+    rng = of.rng
+    rows, columns, share = _region(of)
     tone = np.full((*share.shape, 3), rng.uniform(60, 230), np.uint8)
-    field = cloud(split, int(rng.integers(24))).astype(np.float32) / 255
+    field = of.cloud().astype(np.float32) / 255
     up, aside = rng.uniform(15, 80), rng.normal(0, 20)
     high, wide = share.shape
 
@@ -268,8 +288,9 @@ def _smoke(rng: Rng, split: str, side: int) -> Effect:
     return effect
 
 
-def _fire(rng: Rng, split: str, side: int) -> Effect:
+def _fire(of: Kit) -> Effect:
     """A flicker of warm light around a spot."""
+    rng, side = of.rng, of.side_px
     y, x = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     middle, spread = rng.uniform(0.1, 0.9, 2), rng.uniform(0.05, 0.2)
     away = ((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / (2 * spread**2)
@@ -283,8 +304,9 @@ def _fire(rng: Rng, split: str, side: int) -> Effect:
     return effect
 
 
-def _fan(rng: Rng, split: str, side: int) -> Effect:
+def _fan(of: Kit) -> Effect:
     """Blades that turn."""
+    rng, side = of.rng, of.side_px
     middle = rng.uniform(0.15, 0.85, 2) * side
     radius, n_blades = rng.uniform(0.06, 0.2) * side, int(rng.integers(2, 6))
     colour, turns_hz = tuple(paint(rng).tolist()), rng.uniform(0.2, 4)
@@ -303,8 +325,9 @@ def _fan(rng: Rng, split: str, side: int) -> Effect:
     return effect
 
 
-def _insects(rng: Rng, split: str, side: int) -> Effect:
+def _insects(of: Kit) -> Effect:
     """Specks that dance near the lens."""
+    rng, side = of.rng, of.side_px
     n = int(rng.integers(1, 7))
     rates, phases = rng.uniform(0.1, 2.2, (n, 4)), rng.uniform(0, 6.3, (n, 4))
     middles = rng.uniform(0, 1, (n, 2))
@@ -323,7 +346,7 @@ def _insects(rng: Rng, split: str, side: int) -> Effect:
     return effect
 
 
-_KINDS: dict[str, tuple[Callable[[Rng, str, int], Effect], ...]] = {
+_KINDS: dict[str, tuple[Callable[[Kit], Effect], ...]] = {
     "train": (_leaves, _leaves, _sway, _sway, _rain, _snow, _water, _screen, _smoke, _insects),
     "holdout": (_leaves, _sway, _flag, _fire, _fan, _rain),
 }

@@ -58,6 +58,7 @@ class Stage:
         view: the camera.
         size_px: side of the square picture that is seen.
         margin_px: border around it that a moving camera may show.
+        kind: of place.
         picture: uint8 (C, C, 3) with C = size + 2 margins.
         nearness: float32 (C, C), 1 / metres of what is drawn.
         hiding: the same without the ground.
@@ -66,6 +67,7 @@ class Stage:
     view: View
     size_px: int
     margin_px: int
+    kind: str = ""
     picture: Picture = field(init=False)
     nearness: Nearness = field(init=False)
     hiding: Nearness = field(init=False)
@@ -201,7 +203,8 @@ def _plane_places(view: View, surface: Surface, ray: Points) -> tuple[Points, Ne
 
 
 def _looked_up(texture: Texture, map_xy: npt.NDArray[np.float32]) -> Texture:
-    found = cv2.remap(texture, map_xy, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    x, y = cv2.split(map_xy)
+    found = cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     return np.asarray(found, np.uint8)
 
 

@@ -8,6 +8,7 @@ Invariant: before it begins, the picture is handed through untouched.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,20 +16,45 @@ import numpy.typing as npt
 
 from streamer.frame import Picture
 from streamer.rendering.build import Rng, log_uniform, paint
-from streamer.rendering.texture import cloud, n_textures, texture
+from streamer.rendering.texture import Texture, cloud, n_textures, texture
 from streamer.truth import Series
 
 AFTER_S = 2.0
 DONE = 0.02
 
-Effect = Callable[[Picture, float, int], Picture]
+Effect = Callable[[Picture, float], Picture]
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What effects are made with: chance, whose textures, and the side of the picture."""
+
+    rng: Rng
+    split: str
+    side_px: int
+    still: Picture | None = None
+
+    def texture(self) -> Texture:
+        """Return any texture of the split."""
+        return texture(self.split, int(self.rng.integers(n_textures(self.split))))
+
+    def cloud(self) -> Texture:
+        """Return any smooth noise."""
+        return cloud(self.split, int(self.rng.integers(24)))
+
+    def detail(self, region: tuple[slice, slice, object]) -> float:
+        """Return how much of the place's texture is in a region."""
+        if self.still is None:
+            return 0.0
+        grey = self.still[region[0], region[1], 1]
+        return float(cv2.mean(cv2.absdiff(grey, cv2.blur(grey, (5, 5))))[0])
 
 
 class Tamper:
     """What is done to the camera.
 
     Args:
-        effect: picture, how far it is done 0..1, and frame -> picture.
+        effect: picture and how far it is done 0..1 -> picture.
         done: float64 (n,), 0..1.
         times_s: float64 (n,).
     """
@@ -41,7 +67,7 @@ class Tamper:
     def apply(self, picture: Picture, frame: int) -> Picture:
         """Return the picture as tampered with at a frame."""
         done = float(self._done[frame])
-        return self._effect(picture, done, frame) if done > 0 else picture
+        return self._effect(picture, done) if done > 0 else picture
 
 
 def tamper(rng: Rng, times_s: Series, split: str, size_px: int) -> Tamper:
@@ -54,7 +80,7 @@ def tamper(rng: Rng, times_s: Series, split: str, size_px: int) -> Tamper:
     if rng.random() < 0.4:
         back = start + takes + rng.uniform(0.5, 4)
         done = np.minimum(done, np.clip(1 - (times_s - back) / takes, 0, 1))
-    return Tamper(make(rng, split, size_px), done, times_s)
+    return Tamper(make(Kit(rng, split, size_px)), done, times_s)
 
 
 def _states(done: Series, times_s: Series) -> Series:
@@ -67,13 +93,14 @@ def _states(done: Series, times_s: Series) -> Series:
     return states
 
 
-def _cover(rng: Rng, split: str, size_px: int) -> Effect:
+def _cover(of: Kit) -> Effect:
     """Something close and out of focus slides over the lens."""
-    grey = texture(split, int(rng.integers(n_textures(split))))
+    rng, size_px = of.rng, of.side_px
+    grey = of.texture()
     tone = paint(rng, float(rng.uniform(0.1, 0.9)))
     fabric = cv2.resize(grey, (size_px, size_px))[..., None] / 255
-    fabric = cv2.GaussianBlur(tone * (0.7 + 0.5 * fabric), (0, 0), float(rng.uniform(0.5, 8)))
-    cloth = np.clip(fabric, 0, 255).astype(np.uint8)
+    soft_cloth = cv2.GaussianBlur(tone * (0.7 + 0.5 * fabric), (0, 0), float(rng.uniform(0.5, 8)))
+    cloth = np.clip(soft_cloth, 0, 255).astype(np.uint8)
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-0.5 : 0.5 : size_px * 1j, -0.5 : 0.5 : size_px * 1j]
     wavy = (
@@ -83,7 +110,7 @@ def _cover(rng: Rng, split: str, size_px: int) -> Effect:
     soft = rng.uniform(4, 40)
     low, high = float(along.min()) - 3 / soft, float(along.max()) + 3 / soft
 
-    def effect(picture: Picture, done: float, frame: int) -> Picture:
+    def effect(picture: Picture, done: float) -> Picture:
         front = low + done * (high - low)
         share = (255 / (1 + np.exp(np.clip((along - front) * soft, -30, 30)))).astype(np.uint8)
         return mixed(picture, cloth, share)
@@ -91,36 +118,38 @@ def _cover(rng: Rng, split: str, size_px: int) -> Effect:
     return effect
 
 
-def _spray(rng: Rng, split: str, size_px: int) -> Effect:
+def _spray(of: Kit) -> Effect:
     """Drops of paint grow over the lens."""
+    rng, size_px = of.rng, of.side_px
     ink = np.broadcast_to(paint(rng).astype(np.uint8), (size_px, size_px, 3)).copy()
-    field = cv2.resize(cloud(split, int(rng.integers(24))), (size_px, size_px)).astype(np.float32)
-    field = np.argsort(np.argsort(field.ravel())).reshape(field.shape) / field.size
+    field = _ranked(of)
     sharp = rng.uniform(600, 3000)
 
-    def effect(picture: Picture, done: float, frame: int) -> Picture:
+    def effect(picture: Picture, done: float) -> Picture:
         share = np.clip((1.1 * done - field) * sharp, 0, 255).astype(np.uint8)
         return mixed(picture, ink, share)
 
     return effect
 
 
-def _defocus(rng: Rng, split: str, size_px: int) -> Effect:
+def _defocus(of: Kit) -> Effect:
+    rng, size_px = of.rng, of.side_px
     most = rng.uniform(0.03, 0.1) * size_px
 
-    def effect(picture: Picture, done: float, frame: int) -> Picture:
-        return np.asarray(cv2.GaussianBlur(picture, (0, 0), max(0.2, done * most)), np.uint8)
+    def effect(picture: Picture, done: float) -> Picture:
+        return softened(picture, max(0.2, done * most))
 
     return effect
 
 
-def _turn_away(rng: Rng, split: str, size_px: int) -> Effect:
+def _turn_away(of: Kit) -> Effect:
     """The picture slides out, and a wall or the sky, out of focus, comes in."""
-    grey = cv2.resize(cloud(split, int(rng.integers(24))), (size_px, size_px))[..., None] / 255
+    rng, size_px = of.rng, of.side_px
+    grey = cv2.resize(of.cloud(), (size_px, size_px))[..., None] / 255
     other = np.clip(paint(rng) * (0.6 + 0.5 * grey), 0, 255).astype(np.uint8)
     is_across, sign = rng.random() < 0.5, int(rng.choice([-1, 1]))
 
-    def effect(picture: Picture, done: float, frame: int) -> Picture:
+    def effect(picture: Picture, done: float) -> Picture:
         axis, shift = (1 if is_across else 0), round(done * size_px)
         pair = (picture, other) if sign > 0 else (other, picture)
         wide = np.concatenate(pair, axis=axis)
@@ -131,14 +160,13 @@ def _turn_away(rng: Rng, split: str, size_px: int) -> Effect:
     return effect
 
 
-def _black_out(rng: Rng, split: str, size_px: int) -> Effect:
+def _black_out(of: Kit) -> Effect:
     """The picture stands still, then goes black, blue or grey."""
-    tone = np.array(
-        [(0, 0, 0), (0, 0, 0), (20, 30, 160), (110, 110, 110)][int(rng.integers(4))], np.uint8
-    )
+    tones = ((0, 0, 0), (0, 0, 0), (20, 30, 160), (110, 110, 110))
+    tone = np.array(tones[int(of.rng.integers(4))], np.uint8)
     frozen: list[Picture] = []
 
-    def effect(picture: Picture, done: float, frame: int) -> Picture:
+    def effect(picture: Picture, done: float) -> Picture:
         if done < 1:
             frozen.append(picture.copy())
             return frozen[0]
@@ -147,33 +175,50 @@ def _black_out(rng: Rng, split: str, size_px: int) -> Effect:
     return effect
 
 
-def _smear(rng: Rng, split: str, size_px: int) -> Effect:
+def _smear(of: Kit) -> Effect:
     """Grease on the lens: blur and haze in a spreading blot."""
-    field = cv2.resize(cloud(split, int(rng.integers(24))), (size_px, size_px)).astype(np.float32)
-    field = np.argsort(np.argsort(field.ravel())).reshape(field.shape) / field.size
+    rng, size_px = of.rng, of.side_px
+    field = _ranked(of)
     haze = rng.uniform(0.2, 0.7)
     tone = np.full((size_px, size_px, 3), rng.uniform(90, 200), np.uint8)
 
-    def effect(picture: Picture, done: float, frame: int) -> Picture:
-        soft = cv2.GaussianBlur(picture, (0, 0), 0.06 * size_px)
+    def effect(picture: Picture, done: float) -> Picture:
+        soft = softened(picture, 0.06 * size_px)
         hazy = np.asarray(cv2.addWeighted(soft, 1 - haze, tone, haze, 0), np.uint8)
-        return mixed(picture, hazy, np.clip((1.3 * done - field) * 700, 0, 255).astype(np.uint8))
+        return mixed(picture, hazy, np.clip((1.5 * done - field) * 700, 0, 255).astype(np.uint8))
 
     return effect
 
 
-def _iris(rng: Rng, split: str, size_px: int) -> Effect:
+def _iris(of: Kit) -> Effect:
     """A cap closes from the rim."""
+    rng, size_px = of.rng, of.side_px
     y, x = np.mgrid[-1 : 1 : size_px * 1j, -1 : 1 : size_px * 1j]
     away = np.hypot(x + rng.normal(0, 0.3), y + rng.normal(0, 0.3)) / 1.9
     dark = np.full((size_px, size_px, 3), rng.uniform(0, 40), np.uint8)
 
-    def effect(picture: Picture, done: float, frame: int) -> Picture:
+    def effect(picture: Picture, done: float) -> Picture:
         return mixed(
             picture, dark, np.clip((away - 1 + 1.15 * done) * 2500, 0, 255).astype(np.uint8)
         )
 
     return effect
+
+
+def _ranked(of: Kit) -> npt.NDArray[np.float64]:
+    """Return smooth noise of which each share of the picture lies below that value, (S, S)."""
+    field = np.asarray(cv2.resize(of.cloud(), (of.side_px, of.side_px)))
+    return np.asarray(np.argsort(np.argsort(field.ravel())).reshape(field.shape) / field.size)
+
+
+def softened(picture: Picture, sigma_px: float) -> Picture:
+    """Return the picture out of focus; a wide blur is made small, where it costs a tenth."""
+    side = picture.shape[0]
+    small = max(4, round(side / max(1.0, sigma_px / 2)))
+    shrunk = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(shrunk, (0, 0), sigma_px * small / side)
+    grown = cv2.resize(soft, (side, side), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(grown, np.uint8)
 
 
 def mixed(picture: Picture, other: Picture, share: npt.NDArray[np.uint8]) -> Picture:
@@ -183,7 +228,7 @@ def mixed(picture: Picture, other: Picture, share: npt.NDArray[np.uint8]) -> Pic
     return np.asarray(cv2.add(kept, cv2.multiply(other, weight, scale=1 / 255)), np.uint8)
 
 
-_KINDS: dict[str, tuple[tuple[Callable[[Rng, str, int], Effect], tuple[float, float]], ...]] = {
+_KINDS: dict[str, tuple[tuple[Callable[[Kit], Effect], tuple[float, float]], ...]] = {
     "train": (
         (_cover, (0.15, 3.0)),
         (_cover, (0.15, 3.0)),

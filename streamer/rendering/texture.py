@@ -60,7 +60,8 @@ def spectrum(rng: Rng, beta: float, stretch: float = 1.0, side_px: int = SIDE_PX
 
 def _stretched(field: npt.NDArray[np.floating]) -> Texture:
     low, high = np.percentile(field, (0.5, 99.5))
-    return np.clip((field - low) * (255 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
+    level = np.clip((field - low) * (255 / max(high - low, 1e-6)), 0, 255)
+    return np.asarray(level, np.uint8)
 
 
 def _cells(rng: Rng, rows: int, columns: int, shift: float, joint_px: int, spread: float) -> Field:

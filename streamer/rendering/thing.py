@@ -80,7 +80,7 @@ def bird(rng: Rng, place: Points, heading: Series, times_s: Series, size_m: floa
         wing = np.zeros((len(times_s), 4, 3))
         wing[:, 0], wing[:, 1] = [0.25, 0, 0], [-0.15, 0, 0]
         tip = np.stack([0 * flap, side * (0.9 - 0.2 * np.abs(flap)), 0.6 * flap], -1)
-        wing[:, 2], wing[:, 3] = tip - [0.15, 0, 0], tip + [0.1, 0, 0]
+        wing[:, 2], wing[:, 3] = tip - np.array([0.15, 0, 0]), tip + np.array([0.1, 0, 0])
         make.face(make.add(size_m * wing), coat * 0.85)
     make.capsule(trunk[0], trunk[1], 0.06 * size_m, 0.14 * size_m, coat)
     make.capsule(trunk[2], trunk[2], 0.1 * size_m, 0.1 * size_m, coat * 1.1)

@@ -136,7 +136,7 @@ def crate(rng: Rng, course: Course, size_m: float) -> Figure:
 
 def _shares(n: int) -> Points:
     share = np.array([4.0, 2.0, 1.5, 1.0])[:n]
-    return share / share.sum()
+    return np.asarray(share / share.sum())
 
 
 def _prism(along: tuple[float, ...], up: tuple[float, ...], width: float) -> Points:

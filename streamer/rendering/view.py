@@ -43,7 +43,8 @@ class View:
         sin_t, cos_t = np.sin(self.tilt), np.cos(self.tilt)
         level = np.array([[1, 0, 0], [0, -cos_t, -sin_t], [0, -sin_t, cos_t]])
         sin_r, cos_r = np.sin(self.roll), np.cos(self.roll)
-        return np.array([[cos_r, sin_r, 0], [-sin_r, cos_r, 0], [0, 0, 1]]) @ level
+        rolled = np.array([[cos_r, sin_r, 0], [-sin_r, cos_r, 0], [0, 0, 1]])
+        return np.asarray(rolled @ level)
 
     def seen(self, points: Points) -> Points:
         """Return points (..., 3) in the camera's own axes: right, down, forward."""
@@ -57,21 +58,21 @@ class View:
         seen = self.seen(points)
         depth = seen[..., 2]
         place = seen[..., :2] * (self.focal / np.maximum(depth, NEAR_M))[..., None]
-        return place + np.array([self.aspect / 2, 0.5]), depth
+        return np.asarray(place + np.array([self.aspect / 2, 0.5])), depth
 
     def ray(self, place: Points) -> Points:
-        """Return the directions (..., 3) in the world of places (..., 2); depth 1 along the axis."""
+        """Return the world directions (..., 3) of places (..., 2), of depth 1 along the axis."""
         flat = (place - np.array([self.aspect / 2, 0.5])) / self.focal
         return np.asarray(np.concatenate([flat, np.ones_like(flat[..., :1])], -1) @ self.rotation)
 
     def at_depth(self, place: Points, depth_m: Points | float) -> Points:
         """Return world points (..., 3) of places (..., 2) at depths (...,) along the axis."""
         depth = np.asarray(depth_m, np.float64)
-        return self.ray(place) * depth[..., None] + np.array([0, self.height_m, 0])
+        return np.asarray(self.ray(place) * depth[..., None] + np.array([0, self.height_m, 0]))
 
     def ground(self, place: Points, level_m: float = 0.0) -> Points:
-        """Return where rays of places (..., 2) meet the plane Y = level; far away if they do not."""
+        """Return where rays of places (..., 2) meet the plane Y = level; else far away."""
         ray = self.ray(place)
         fall = np.maximum(-ray[..., 1], 1e-3)
         reach = (self.height_m - level_m) / fall
-        return ray * reach[..., None] + np.array([0, self.height_m, 0])
+        return np.asarray(ray * reach[..., None] + np.array([0, self.height_m, 0]))

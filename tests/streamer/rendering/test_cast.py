@@ -1,0 +1,47 @@
+"""Casting: every role makes a figure of all frames that suits its name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamer.rendering.cast import CASTS, Set, chosen, gesturer, stander
+from tests.streamer.rendering.staging import level_view
+
+TIMES = np.arange(40) / 10
+
+
+def cast_set(seed: int, split: str = "train", kind: str = "") -> Set:
+    return Set(np.random.default_rng(seed), level_view(2.5, 0.4), TIMES, split, kind)
+
+
+@pytest.mark.parametrize("split", ["train", "holdout"])
+@pytest.mark.parametrize("name", [*CASTS, "stander"])
+def test_each_role_makes_finite_points_for_each_frame(name: str, split: str) -> None:
+    """Whatever chance says."""
+    for seed in range(4):
+        figure = chosen(cast_set(seed, split), name)
+        assert figure.points.shape[0] == len(TIMES)
+        assert np.isfinite(figure.points).all()
+        assert figure.core.max() < figure.points.shape[1]
+
+
+def test_standers_do_not_move_and_gesturers_do_not_travel() -> None:
+    """The two roles that must be told apart."""
+    swings = []
+    for seed in range(6):
+        assert np.ptp(stander(cast_set(seed)).points, axis=0).max() == 0
+        figure = gesturer(cast_set(seed))
+        body = figure.points[:, figure.core].mean(axis=1)
+        assert np.ptp(body, axis=0).max() < 0.5
+        swings.append(np.ptp(figure.points[:, figure.parts], axis=0).max())
+    assert np.median(swings) > 0.15
+
+
+def test_the_kind_of_place_changes_who_comes() -> None:
+    """Hardly a car drives through a living room."""
+    counts = {}
+    for kind in ("room", "street"):
+        names = [chosen(cast_set(seed, kind=kind)).name for seed in range(60)]
+        counts[kind] = sum(name in ("sedan", "suv", "van", "truck") for name in names)
+    assert counts["room"] < counts["street"]

@@ -1,0 +1,98 @@
+"""Clips: the same from the same seed, of every kind, with truth that fits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamer.rendering.clip import KINDS, ClipSpec, render_clip
+from streamer.truth import LABELS, MOTION
+
+SMALL = ClipSpec(frames=40, size_px=64)
+
+
+def spec(kind: str | None, split: str = "train") -> ClipSpec:
+    return ClipSpec(frames=40, size_px=64, split=split, kind=kind)
+
+
+@pytest.mark.parametrize("split", ["train", "holdout"])
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_each_kind_renders_in_both_splits(kind: str, split: str) -> None:
+    """uint8 pictures, labels of 0, 1 and NaN, boxes inside the picture."""
+    for seed in range(3):
+        clip = render_clip(seed, spec(kind, split))
+        assert clip.pictures.shape == (40, 64, 64, 3)
+        assert clip.pictures.dtype == np.uint8
+        assert clip.labels.shape == (40, len(LABELS))
+        assert clip.labels.dtype == np.float32
+        assert (np.isnan(clip.labels) | np.isin(clip.labels, (0, 1))).all()
+        assert clip.boxes.shape[1:] == (40, 4)
+        seen = clip.boxes[~np.isnan(clip.boxes)]
+        assert ((seen >= 0) & (seen <= 1)).all()
+        assert clip.facts["kind"] == kind
+
+
+def test_a_clip_depends_on_seed_and_spec_alone() -> None:
+    """Rendered again, after others, it is equal to the last bit; another seed or split is not."""
+    first = render_clip(11, SMALL)
+    render_clip(12, SMALL)
+    again = render_clip(11, SMALL)
+    assert np.array_equal(first.pictures, again.pictures)
+    assert np.array_equal(first.labels, again.labels, equal_nan=True)
+    assert not np.array_equal(first.pictures, render_clip(12, SMALL).pictures)
+    held = render_clip(11, ClipSpec(frames=40, size_px=64, split="holdout"))
+    assert not np.array_equal(first.pictures, held.pictures)
+
+
+def test_without_objects_no_motion_is_told() -> None:
+    """Lamps, rain and standing people are a clear no."""
+    for kind in ("empty", "lighting", "background", "camera"):
+        for seed in range(6):
+            labels = render_clip(seed, spec(kind)).labels[:, : len(MOTION)]
+            assert np.array_equal(labels, np.zeros_like(labels))
+
+
+@pytest.mark.parametrize("kind", ["lighting", "camera", "tamper", "background"])
+def test_a_nuisance_is_told_in_its_own_column(kind: str) -> None:
+    """In most clips of its kind, and never another's but by exposure."""
+    column = LABELS.index(kind)
+    told = [(render_clip(seed, spec(kind)).labels[:, column] == 1).any() for seed in range(14)]
+    assert np.mean(told) > 0.6
+
+
+def test_labels_are_neither_rare_nor_everywhere() -> None:
+    """Share of frames in which a label is 1, over 150 clips: 2 % to 30 % each."""
+    clips = [render_clip(seed, ClipSpec(frames=40, size_px=48)) for seed in range(150)]
+    shares = (np.stack([clip.labels for clip in clips]) == 1).mean(axis=(0, 1))
+    assert {
+        name: float(share)
+        for name, share in zip(LABELS, shares, strict=True)
+        if not 0.02 < share < 0.3
+    } == {}
+
+
+def test_motion_is_where_pixels_change() -> None:
+    """Frames that tell of motion change more than those that tell of nothing."""
+    busy, quiet = [], []
+    for seed in range(30):
+        clip = render_clip(seed, spec("object"))
+        change = np.abs(np.diff(clip.pictures.astype(int), axis=0)).mean(axis=(1, 2, 3))
+        labels = clip.labels[1:, : len(MOTION)]
+        busy += change[(labels == 1).any(axis=1)].tolist()
+        quiet += change[(labels == 0).all(axis=1)].tolist()
+    assert np.mean(busy) > 1.3 * np.mean(quiet)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (ClipSpec(split="test"), "split"),
+        (ClipSpec(kind="party"), "kind"),
+        (ClipSpec(size_px=8), "8 px"),
+        (ClipSpec(frames=1), "1 frames"),
+    ],
+)
+def test_a_wrong_spec_is_refused_with_what_was_given(wrong: ClipSpec, named: str) -> None:
+    """Before anything is drawn."""
+    with pytest.raises(ValueError, match=named):
+        render_clip(0, wrong)

@@ -1,0 +1,60 @@
+"""A moving camera: shifts as told, labels measured from the shifts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamer.rendering.shake import Shake, shake, tremble
+
+TIMES = np.arange(40) / 10
+SIZE, MARGIN = 64, 12
+
+
+def canvas() -> np.ndarray:
+    side = SIZE + 2 * MARGIN
+    x = np.arange(side, dtype=np.uint8) * 2
+    return np.broadcast_to(x[None, :, None], (side, side, 3)).copy()
+
+
+def course(right: np.ndarray) -> Shake:
+    none = np.zeros_like(right)
+    return Shake(np.stack([right, none, none, none], -1), SIZE, MARGIN)
+
+
+def test_a_still_camera_sees_the_middle_of_the_canvas() -> None:
+    """Pixel for pixel."""
+    seen = course(np.zeros(40)).apply(canvas(), 3)
+    assert np.array_equal(seen, canvas()[MARGIN:-MARGIN, MARGIN:-MARGIN])
+
+
+def test_a_pan_to_the_right_shows_what_lies_right() -> None:
+    """By the shift in picture heights."""
+    moved = course(np.full(40, 5 / SIZE)).apply(canvas(), 3)
+    assert moved[10, 10, 0] == pytest.approx(canvas()[10, MARGIN + 15, 0], abs=2)
+
+
+def test_motion_of_the_camera_is_told_and_rest_is_not() -> None:
+    """A pan of 0.05 heights a second counts; a place reached counts no more."""
+    pan = course(np.clip(TIMES - 1, 0, 1) * 0.1)
+    assert pan.states[15] == 1
+    assert pan.states[:7].max() == 0
+    assert pan.states[24:].max() == 0
+
+
+def test_a_tremble_is_nothing() -> None:
+    """Cameras are never quite still."""
+    states = tremble(np.random.default_rng(0), TIMES, SIZE, MARGIN).states
+    assert (states < 1).all()
+    assert (states == 0).mean() > 0.8
+
+
+@pytest.mark.parametrize("split", ["train", "holdout"])
+def test_every_course_of_the_camera_is_told_at_some_time(split: str) -> None:
+    """And its pictures have the right size."""
+    told = []
+    for seed in range(30):
+        made = shake(np.random.default_rng(seed), TIMES, split, SIZE, MARGIN)
+        assert made.apply(canvas(), 20).shape == (SIZE, SIZE, 3)
+        told.append((made.states == 1).any())
+    assert np.mean(told) > 0.85

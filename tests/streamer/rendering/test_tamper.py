@@ -1,0 +1,58 @@
+"""Tampering: the picture is lost when it is told, and untouched before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamer.rendering.tamper import _KINDS, Kit, Tamper, mixed, tamper
+
+TIMES = np.arange(60) / 10
+SIZE = 64
+
+
+def scene() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("split", ["train", "holdout"])
+def test_every_way_of_tampering_leaves_little_of_the_picture(split: str) -> None:
+    """Done, the picture is hardly like the one before; at first it is the same."""
+    done = np.clip(TIMES - 2, 0, 1)
+    for index, (make, _) in enumerate(_KINDS[split]):
+        effect = Tamper(make(Kit(np.random.default_rng(index), split, SIZE)), done, TIMES)
+        pictures = [effect.apply(scene(), frame) for frame in range(len(TIMES))]
+        assert np.array_equal(pictures[10], scene())
+        before, after = scene().ravel() - 127.0, pictures[40].ravel().astype(float)
+        assert (before @ (after - after.mean())) / (before @ before) < 0.35
+
+
+def test_it_is_told_while_it_happens_and_two_seconds_after() -> None:
+    """After that a covered lens is open: nobody can say whether it is night."""
+    done = np.clip(TIMES - 1, 0, 1)
+    states = Tamper(lambda picture, done: picture, done, TIMES).states
+    assert states[:10].max() == 0
+    assert (states[11:39] == 1).all()
+    assert (states[42:] == 0.5).all()
+
+
+def test_uncovering_ends_it() -> None:
+    """When the lens is free again, nothing is told."""
+    done = np.minimum(np.clip(TIMES - 1, 0, 1), np.clip(4 - TIMES, 0, 1))
+    states = Tamper(lambda picture, done: picture, done, TIMES).states
+    assert states[36] == 1
+    assert states[42:].max() == 0
+
+
+@pytest.mark.parametrize("split", ["train", "holdout"])
+def test_a_choice_is_told_within_the_clip(split: str) -> None:
+    """Each begins early enough to be seen."""
+    for seed in range(20):
+        assert (tamper(np.random.default_rng(seed), TIMES, split, SIZE).states == 1).any()
+
+
+def test_mixing_weighs_by_the_share() -> None:
+    """0 keeps, 255 replaces."""
+    black, white = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 200, np.uint8)
+    share = np.array([[0, 128, 255, 0]] * 4, np.uint8)
+    assert mixed(black, white, share)[0, :, 0].tolist() == pytest.approx([0, 100, 200, 0], abs=1)
