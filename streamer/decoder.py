@@ -249,6 +249,7 @@ class Decoder:
 
     def _decode(self, packet: Packet[Any]) -> list[VideoFrame]:
         self._statistics.bytes += packet.size
+        self._statistics.corrupt_packets += packet.is_corrupt
         # Files cut without encoding anew begin with a key frame that is decoded but not shown.
         self._has_hidden_keyframe |= packet.is_keyframe and packet.is_discard
         began_at, cpu_began_s = self._clock.now(), time.thread_time()

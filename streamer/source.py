@@ -42,13 +42,21 @@ class SourceStatistics:
 
     Attributes:
         decode_errors: packets or pictures the decoder refused.
+        corrupt_packets: packets of which the container knows that a part is missing; the decoder
+            conceals it. A live transport tells by itself.
         bytes: compressed bytes read.
         decode_cpu_s: CPU seconds of the decoder.
     """
 
     decode_errors: int = 0
+    corrupt_packets: int = 0
     bytes: int = 0
     decode_cpu_s: float = 0.0
+
+    @property
+    def n_damaged(self) -> int:
+        """All that is known to be damaged: what was refused and what was concealed."""
+        return self.decode_errors + self.corrupt_packets
 
 
 class Source(Protocol):

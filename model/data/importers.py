@@ -44,7 +44,7 @@ class ImportOptions:
         root: folder of the videos; that of the source where absent.
         fold: which of the official splits (UCF101, HMDB51).
         is_skipping: leave out what the folder does not hold, and count it.
-        columns: our column names by those of the file (csv).
+        columns: names of the file's columns by our names for them (csv).
         where: columns and the value they must have (csv).
         n_stripped: leading folders of each path that are left out (csv).
         renames: pattern and new name of labels; the first that fits counts.
@@ -231,12 +231,11 @@ def _database(source: Path) -> dict[str, _Video]:
 
 def _csv(source: Path, options: ImportOptions) -> Iterator[Segment]:
     """path,label[,start_s,end_s,group,split]; several labels with | between them."""
-    theirs = {ours: name for name, ours in options.columns.items()}
 
     def name(column: str) -> str:
-        return theirs.get(column, column)
+        return options.columns.get(column, column)
 
-    required = [name("path"), name("label"), *options.where, *theirs.values()]
+    required = [name("path"), name("label"), *options.where, *options.columns.values()]
     for row in read_rows(source, required):
         if any(row.cells[column] != value for column, value in options.where.items()):
             continue

@@ -10,6 +10,7 @@ no file outlives the loader or, if that is killed, its process.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -56,6 +57,7 @@ class BatchLoader:
         first_step: the step to begin with; after a resume, the next one that is due.
         n_workers: processes; 0 makes each batch in this one when it is asked for.
         n_ahead: batches each worker may be ahead, finished ones included; bounds the memory.
+        n_steps: how many batches there are; endless where absent.
         niceness: how far workers step back; with 10 they take what the training leaves.
     """
 
@@ -65,6 +67,8 @@ class BatchLoader:
         first_step: int = 0,
         n_workers: int = 1,
         n_ahead: int = 2,
+        n_steps: int | None = None,
+        *,
         niceness: int = 10,
     ) -> None:
         if first_step < 0 or n_workers < 0 or n_ahead < 1:
@@ -74,6 +78,7 @@ class BatchLoader:
             )
         self._batches = batches
         self._next = first_step
+        self._end = math.inf if n_steps is None else first_step + n_steps
         self._n_workers = n_workers
         self._n_ahead = n_ahead
         self._niceness = niceness
@@ -119,8 +124,8 @@ class BatchLoader:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield batches without end."""
-        while True:
+        """Yield batches, without end unless `n_steps` was given."""
+        while self._next < self._end:
             yield self.take()
 
     def take(self) -> Batch:
@@ -128,7 +133,10 @@ class BatchLoader:
 
         Raises:
             DataError: a worker was killed, or could not make the batch.
+            ValueError: there are no more batches, or the loader is not open.
         """
+        if self._next >= self._end:
+            raise ValueError(f"step {self._next} is behind the last one")
         step = self._next
         batch = self._receive(step) if self._n_workers else self._batches.batch(step)
         self._next = step + 1
@@ -138,8 +146,8 @@ class BatchLoader:
         if not self._workers:
             raise ValueError("the loader is not open; use it in a `with`")
         try:
-            while len(self._orders) < self._n_workers * self._n_ahead:
-                ahead = step + len(self._orders)
+            ahead_end = min(step + self._n_workers * self._n_ahead, self._end)
+            while (ahead := step + len(self._orders)) < ahead_end:
                 worker = self._workers[ahead % self._n_workers]
                 self._orders.append(worker.submit(_make, ahead))
             return _unpacked(self._orders.popleft().result())

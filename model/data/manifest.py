@@ -92,6 +92,14 @@ class Manifest:
         """Return where a segment's video is."""
         return self.root / segment.path
 
+    def ordered(self, labels: Sequence[str]) -> Manifest:
+        """Return the same data set with another label list, such as that of a model.
+
+        Raises:
+            DataError: a segment has a label that is not in it.
+        """
+        return Manifest(self.root, labels, self.segments)
+
     def of(self, split: Split) -> tuple[Segment, ...]:
         """Return the segments of a split."""
         return tuple(segment for segment in self.segments if segment.split == split)

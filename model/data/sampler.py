@@ -236,6 +236,8 @@ class _Reading:
         self._square: Picture | None = None
         self._origin_s: float | None = None
         self._is_begun = False
+        self._is_whole = True
+        self._n_damaged = 0
 
     def close(self) -> None:
         """Free the decoder."""
@@ -246,19 +248,28 @@ class _Reading:
         info = self._source.open()
         gate = FrameGate((info.width, info.height))
         self._find()
-        at_s, n_errors = 0.0, 0
+        at_s = 0.0
         for frame in self._source.frames():
-            at_s, n_errors = self._time_s(frame), self._source.statistics().decode_errors
+            at_s = self._time_s(frame)
+            is_hurt = self._is_hurt(frame)
             # Damage is forgotten after a second of the video, not of the reading.
             verdict = gate.check(replace(frame, arrived_at=at_s))
             is_before = at_s < self._start_s - _EPSILON_S
-            is_damaged = verdict.is_degraded or verdict.drop in ("corrupt", "off_size")
-            if is_damaged and not is_before:
+            is_hurt |= verdict.is_degraded or verdict.drop in ("corrupt", "off_size")
+            if is_hurt and not is_before:
                 raise self._damage(at_s)
             if verdict.drop is None:
                 yield from self._take(frame, is_before=is_before, is_resized=verdict.is_resized)
-        if self._source.statistics().decode_errors > n_errors:
+        if self._source.statistics().n_damaged > self._n_damaged:
             raise self._damage(at_s)
+
+    def _is_hurt(self, frame: Frame) -> bool:
+        """Tell whether something was damaged since the last key frame."""
+        n_damaged = self._source.statistics().n_damaged
+        is_new = n_damaged > self._n_damaged
+        self._n_damaged = n_damaged
+        self._is_whole = not is_new and (self._is_whole or frame.is_keyframe)
+        return not self._is_whole
 
     def _find(self) -> None:
         self._origin_s = self._source.start_s

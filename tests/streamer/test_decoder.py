@@ -242,3 +242,40 @@ def test_closing_is_idempotent_and_ends_reading(tmp_path: Path) -> None:
     decoder.close()
     assert list(decoder.frames()) == []
     assert decoder.duration_s is None
+
+
+def test_a_container_is_entered_at_a_key_frame_before_the_time_asked_for(tmp_path: Path) -> None:
+    """After `seek` the first picture is the last key frame that is not later; its time is true."""
+    decoder = Decoder(
+        opening(write_clip(tmp_path / "clip.mkv", 60)), FakeClock(), SourceStatistics()
+    )
+    decoder.open()
+    assert decoder.start_s == pytest.approx(0.0, abs=0.01)
+    assert decoder.seek(3.75)
+    first = next(decoder.frames())
+    # The encoder may have put one between those it was told to make every second.
+    assert first.is_keyframe
+    assert first.pts_s is not None
+    assert 3.0 <= first.pts_s <= 3.75
+    assert read_code(first.picture()) == round(first.pts_s * 10)
+    decoder.close()
+    assert not decoder.seek(1.0)
+    assert decoder.start_s is None
+
+
+def test_packets_that_the_container_knows_to_be_damaged_are_counted(tmp_path: Path) -> None:
+    """A transport stream that lost packets says so, even where the decoder conceals it."""
+    path = write_clip(tmp_path / "clip.ts", 60)
+    data = bytearray(path.read_bytes())
+    middle = len(data) * 55 // 100
+    for at in range(middle, middle + 1500, 7):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+    statistics = SourceStatistics()
+    decoder = Decoder(opening(path), FakeClock(), statistics)
+    decoder.open()
+    n_frames = sum(1 for _ in decoder.frames())
+    decoder.close()
+    assert n_frames > 50
+    assert statistics.corrupt_packets >= 1
+    assert statistics.n_damaged == statistics.decode_errors + statistics.corrupt_packets

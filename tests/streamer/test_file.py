@@ -295,3 +295,19 @@ def test_an_odd_file_ends_with_pictures_or_a_reason(shared_data: Path, name: str
         assert (error.kind, str(error).count("\n"), name in str(error)) == ("codec", 0, True)
     for frame in frames[:: max(1, len(frames) // 3)]:
         assert frame.picture().shape == (frame.height, frame.width, 3)
+
+
+def test_a_file_can_be_entered_in_its_middle(tmp_path: Path) -> None:
+    """After `seek` frames begin at a key frame before that time, with the times of the whole."""
+    source = file_source(write_clip(tmp_path / "clip.mp4", 60))
+    source.open()
+    try:
+        assert source.duration_s == pytest.approx(6.0, abs=0.1)
+        assert source.start_s == pytest.approx(0.0, abs=0.01)
+        assert source.seek(4.5)
+        first = next(source.frames())
+        assert first.pts_s is not None
+        assert 4.0 <= first.pts_s <= 4.5
+        assert read_code(first.picture()) == round(first.pts_s * 10)
+    finally:
+        source.close()

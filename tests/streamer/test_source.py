@@ -24,4 +24,4 @@ def test_a_source_is_paced_unless_it_says_otherwise() -> None:
 def test_totals_begin_at_zero() -> None:
     """A source that never opened has read nothing."""
     totals = dataclasses.asdict(SourceStatistics())
-    assert totals == {"decode_errors": 0, "bytes": 0, "decode_cpu_s": 0.0}
+    assert totals == {"decode_errors": 0, "corrupt_packets": 0, "bytes": 0, "decode_cpu_s": 0.0}

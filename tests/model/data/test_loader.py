@@ -73,6 +73,16 @@ def test_workers_are_a_bounded_number_of_batches_ahead() -> None:
         assert len(list(loader._folder.iterdir())) <= 3
 
 
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_a_loader_with_an_end_stops_there(n_workers: int) -> None:
+    """Given how many batches there are, it yields them all and asks for no other."""
+    batches = CountingBatches(failing=5)
+    with BatchLoader(batches, first_step=2, n_workers=n_workers, n_steps=3) as loader:
+        assert steps(loader, 100) == [2, 3, 4]
+        with pytest.raises(ValueError, match="behind the last"):
+            loader.take()
+
+
 def test_a_failing_batch_is_raised_with_its_own_words_in_its_turn() -> None:
     """What a worker raises comes when its batch is due, after the good ones before it."""
     with BatchLoader(CountingBatches(failing=3), n_workers=2) as loader:
