@@ -243,6 +243,25 @@ def save_bundle(bundle: Bundle, path: Path, dtype: npt.DTypeLike = np.float32) -
     return manifest
 
 
+def pack_bundle(name_or_path: str, file: Path) -> None:
+    """Check a bundle and write its parts, byte by byte, as one zip.
+
+    Raises:
+        BundleError: it is damaged, or the file cannot be written.
+    """
+    manifest = load_bundle(name_or_path).manifest
+    path = locate(name_or_path)
+    if manifest.name == UNTRAINED.name and not path.exists():
+        raise BundleError(f"bundle {UNTRAINED.name} is made when it is needed; there are no files")
+    limits = {MANIFEST: MANIFEST_BYTES, WEIGHTS: _most_bytes(_array_shapes(manifest))}
+    if (path / CARD).is_file():
+        limits[CARD] = CARD_BYTES
+    try:
+        write_zip(file, {part: read_part(path, part, PARTS, n) for part, n in limits.items()})
+    except OSError as err:
+        raise BundleError(f"bundle {file} cannot be written: {err.strerror}") from err
+
+
 def _read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(read_part(path, MANIFEST, PARTS, MANIFEST_BYTES))

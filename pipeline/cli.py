@@ -19,6 +19,7 @@ import click
 from model.errors import BundleError, DataError, EngineUnavailableError, EvaluationError
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
+from pipeline.bundles import bundle_group
 from pipeline.datasets import data
 from pipeline.errors import ConfigError
 from pipeline.evaluations import calibrate, evaluate, tune
@@ -250,5 +251,5 @@ def doctor(is_json: bool, port: int) -> None:
     click.get_current_context().exit(int(any(check.verdict == "fail" for check in checks)))
 
 
-for command in (bench, data, evaluate, calibrate, tune):
+for command in (bench, bundle_group, data, evaluate, calibrate, tune):
     main.add_command(command)

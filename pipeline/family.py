@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
+from model.labels import NUISANCES
 from pipeline.records import InferenceOutcome, WindowOutcome
 from streamer.errors import LossKind
 from streamer.notes import DropReason, ResetReason
@@ -171,7 +172,7 @@ COUNTERS = (
     Family(
         "bresnet_events_suppressed",
         "Events that would have started, by the nuisance that explains them, or unconfirmed.",
-        {"camera": (), "event": (), "reason": ()},
+        {"camera": (), "event": (), "reason": (*NUISANCES, "unconfirmed", OTHER)},
         is_created_early=False,
     ),
     Family(

@@ -24,9 +24,6 @@ LASTING = ("tamper",)
 UNCONFIRMED = "unconfirmed"
 """The gate saw motion, the scores saw neither an object nor a nuisance."""
 
-REASONS = ("lighting", "camera", "tamper", "background", UNCONFIRMED)
-"""Those of the built-in labels; a bundle may name nuisances of its own."""
-
 
 def blocker(active: Iterable[str]) -> str | None:
     """Return the nuisance that keeps a label's event from starting."""

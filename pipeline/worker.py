@@ -22,6 +22,7 @@ from model.config import ModelConfig
 from pipeline.config import WorkerConfig
 from pipeline.errors import ConfigError, WorkerError
 from pipeline.report import WorkerState
+from pipeline.restart import RestartPolicy
 from streamer.clock import Clock
 from streamer.errors import LinkError
 from streamer.notes import Note, Stop
@@ -44,7 +45,6 @@ Loss = Literal["crash", "hang", "memory", "timeout"]
 """Why a worker had to be replaced: it ended by itself; it or a batch hung; the system's memory ran
 out; it did not become ready in time."""
 
-HEALTHY_S = 60.0
 HANG_FACTOR = 5.0
 CLOSE_GRACE_S = 2.0
 # A watchdog that wakes this late was away itself and must not blame the worker.
@@ -63,30 +63,6 @@ class WorkerObserver(Protocol):
 
     def model(self, note: Ready) -> None:
         """The worker told what it runs."""
-
-
-class RestartPolicy:
-    """How long to wait before a lost worker is started again; pure.
-
-    Args:
-        initial_s: first wait.
-        cap_s: longest wait.
-        healthy_s: a worker that lived this long starts the series anew.
-    """
-
-    def __init__(self, initial_s: float, cap_s: float, healthy_s: float = HEALTHY_S) -> None:
-        self._initial_s = initial_s
-        self._cap_s = cap_s
-        self._healthy_s = healthy_s
-        self._next_s = initial_s
-
-    def wait_s(self, healthy_for_s: float) -> float:
-        """Return the seconds to wait after a worker that was ready for `healthy_for_s` seconds."""
-        if healthy_for_s >= self._healthy_s:
-            self._next_s = self._initial_s
-        wait_s = self._next_s
-        self._next_s = min(self._cap_s, 2 * wait_s)
-        return wait_s
 
 
 @dataclass(slots=True)

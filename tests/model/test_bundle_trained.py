@@ -170,6 +170,17 @@ def test_bundles_of_the_package_are_found_by_name(trained: Bundle, tmp_path: Pat
         load_manifest("motion-x", tmp_path)
 
 
+def test_bundles_of_the_package_are_intact_small_and_described() -> None:
+    """Whoever installs it gets them: 12 MB at most, with golden scores and a card."""
+    for name in bundle_names()[:-1]:
+        manifest = load_bundle(name).manifest
+        assert (manifest.name, manifest.is_trained) == (name, True)
+        assert manifest.golden is not None
+        assert (locate(name) / CARD).read_text(encoding="utf-8").startswith("# ")
+        sizes = [path.stat().st_size for path in locate(name).iterdir()]
+        assert sum(sizes) <= 12_000_000
+
+
 REFUSE = """
 import resource, sys, time, tracemalloc
 from model.bundle import load_bundle
