@@ -29,3 +29,7 @@ class EvaluationError(ModelError):
 
 class DataError(ModelError):
     """Data for training cannot be had: a file, a manifest or a worker that reads them failed."""
+
+
+class TrainingError(ModelError):
+    """A training run cannot begin or go on; the message says what the operator can do."""

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from model.errors import BundleError, DataError, EngineUnavailableError, EvaluationError
+from model.errors import (
+    BundleError,
+    DataError,
+    EngineUnavailableError,
+    EvaluationError,
+    TrainingError,
+)
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
 from pipeline.bundles import bundle_group
@@ -24,13 +30,21 @@ from pipeline.datasets import data
 from pipeline.errors import ConfigError
 from pipeline.evaluations import calibrate, evaluate, tune
 from pipeline.title import hide_arguments
+from pipeline.training import train
 from streamer.redact import redact
 
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
 
 
-_MISTAKES = (ConfigError, BundleError, DataError, EngineUnavailableError, EvaluationError)
+OPERATOR_ERRORS = (
+    ConfigError,
+    BundleError,
+    DataError,
+    EngineUnavailableError,
+    EvaluationError,
+    TrainingError,
+)
 
 
 class Commands(click.Group):
@@ -42,7 +56,7 @@ class Commands(click.Group):
         hide_arguments()
         try:
             return super().invoke(ctx)
-        except _MISTAKES as err:
+        except OPERATOR_ERRORS as err:
             from pipeline.complaint import one_line
 
             click.echo(f"error: {one_line(str(err))}", err=True)
@@ -251,5 +265,5 @@ def doctor(is_json: bool, port: int) -> None:
     click.get_current_context().exit(int(any(check.verdict == "fail" for check in checks)))
 
 
-for command in (bench, bundle_group, data, evaluate, calibrate, tune):
+for command in (bench, bundle_group, data, train, calibrate, tune, evaluate):
     main.add_command(command)

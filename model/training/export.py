@@ -1,0 +1,87 @@
+"""From the state of a run to a bundle: averaged weights with statistics that belong to them.
+
+In: weights by name and batches of the training data. Out: a bundle folder. The moving statistics of
+a run belong to its latest weights, and to mixed clips; the bundle has averaged weights and sees
+clips as they are. So the statistics are taken again, under the averaged weights, over some batches.
+Invariant: nothing of the run is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from model.bundle import Bundle, Manifest, save_bundle
+from model.data.batch import Batch
+from model.training.recipe import Recipe
+from model.training.step import Trainer
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+
+def settle_statistics(trainer: Trainer, weights: Weights, batches: Iterable[Batch]) -> Weights:
+    """Return weights with the mean and variance that all batches together have.
+
+    Args:
+        trainer: passes over the network.
+        weights: by name; not modified.
+        batches: at least one.
+
+    References:
+        Rethinking "Batch" in BatchNorm, arXiv:2105.07576, section 3.
+    """
+    sums: dict[str, npt.NDArray[np.float64]] = {}
+    count = 0
+    for batch in batches:
+        count += 1
+        for name, value in _moments(trainer.statistics(weights, batch.clips)).items():
+            sums[name] = sums.get(name, np.zeros(value.shape)) + value
+    settled = dict(weights)
+    for name, total in sums.items():
+        mean = total / count
+        if name.endswith("moving_variance"):
+            # The variance of all is the mean square of all less the square of their mean.
+            centre = sums[name.replace("variance", "mean")] / count
+            mean = np.maximum(mean - centre**2, 0.0)
+        settled[name] = mean.astype(np.float32)
+    return settled
+
+
+def write_bundle(recipe: Recipe, weights: Weights, folder: Path) -> Manifest:
+    """Write a bundle.
+
+    Args:
+        recipe: of the run.
+        weights: by the names of `network.weight_shapes`.
+        folder: of the bundle.
+
+    Raises:
+        BundleError: the folder cannot be written.
+    """
+    phase = recipe.phases[-1]
+    manifest = Manifest(
+        name=recipe.name,
+        is_trained=True,
+        labels=recipe.head.labels,
+        units=recipe.head.units,
+        frames=phase.frames,
+        size_px=phase.size_px,
+        temporal_padding=recipe.temporal_padding,
+        analysis_fps=recipe.analysis_fps,
+        hop=recipe.hop,
+    )
+    network = dict(weights)
+    kernel, bias = network.pop("scores/kernel"), network.pop("scores/bias")
+    return save_bundle(Bundle(manifest, network, kernel, bias, ""), folder)
+
+
+def _moments(found: Weights) -> dict[str, npt.NDArray[np.float64]]:
+    """Mean and mean square, which add up over batches of one size."""
+    moments = {name: value.astype(np.float64) for name, value in found.items()}
+    for name in found:
+        if name.endswith("moving_variance"):
+            moments[name] = moments[name] + moments[name.replace("variance", "mean")] ** 2
+    return moments

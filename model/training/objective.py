@@ -1,0 +1,108 @@
+"""What a training step makes smaller, and what mixes its clips.
+
+In: logits, targets and weights of a batch, (N, K) each; a weight of 0 says that a label is not
+decided for a clip. Out: a float32 scalar. Mixup draws from the seed and the step alone, so that a
+resumed run mixes as an uninterrupted one. Invariant: what has weight 0 changes neither loss nor
+gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How the clips of a batch are mixed in pairs.
+
+    Attributes:
+        partner: int32 (N,), the clip that each is mixed with.
+        share: float32 (N,), of the clip itself; 1 leaves it as it is.
+    """
+
+    partner: npt.NDArray[np.int32]
+    share: npt.NDArray[np.float32]
+
+
+def draw_mix(alpha: float, batch: int, seed: int, step: int) -> Mix:
+    """Draw the pairs of a step.
+
+    Args:
+        alpha: of the symmetric beta distribution; 0 mixes nothing.
+        batch: N.
+        seed: of the run.
+        step: counted from 0.
+
+    References:
+        mixup, arXiv:1710.09412.
+    """
+    rng = np.random.default_rng((seed, step, 1))
+    share = rng.beta(alpha, alpha, batch) if alpha else np.ones(batch)
+    return Mix(rng.permutation(batch).astype(np.int32), share.astype(np.float32))
+
+
+def mix_clips(clips: Any, partner: Any, share: Any, dtype: str) -> Any:
+    """Return share * clip + (1 - share) * partner, (N, T, S, S, 3) of `dtype`, 0..255."""
+    own = ops.cast(clips, dtype)
+    other = ops.take(own, partner, axis=0)
+    share = ops.cast(ops.reshape(share, (-1, 1, 1, 1, 1)), dtype)
+    return other + share * (own - other)
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Loss of a batch.
+
+    Attributes:
+        activation: what turns logits into scores.
+        smoothing: share of a target that is spread evenly.
+    """
+
+    activation: Literal["sigmoid", "softmax"]
+    smoothing: float = 0.0
+
+    def __call__(self, logits: Any, targets: Any, weights: Any) -> Any:
+        """Return the mean loss over everything that is decided, float32.
+
+        Args:
+            logits: float32 (N, K).
+            targets: float32 (N, K) in [0, 1].
+            weights: float32 (N, K) >= 0; with softmax, a clip weighs the mean of its row.
+        """
+        terms, weights = self._terms(logits, targets, weights)
+        return ops.sum(terms * weights) / ops.maximum(ops.sum(weights), 1e-6)
+
+    def mixed(self, logits: Any, targets: Any, weights: Any, mix: tuple[Any, Any]) -> Any:
+        """Return the loss where clips are mixed.
+
+        Args:
+            logits: of the mixed clips.
+            targets: of the clips before.
+            weights: of the clips before.
+            mix: partner (N,) and share (N,); each clip counts by its share, so that a label which
+                is decided for one of a pair alone is learned from that one.
+        """
+        partner, share = mix
+        total = norm = 0.0
+        for index, part in ((None, share), (partner, 1.0 - share)):
+            y = targets if index is None else ops.take(targets, index, axis=0)
+            w = weights if index is None else ops.take(weights, index, axis=0)
+            terms, scaled = self._terms(logits, y, w)
+            scaled = scaled * ops.reshape(part, (-1, *[1] * (len(scaled.shape) - 1)))
+            total, norm = total + ops.sum(terms * scaled), norm + ops.sum(scaled)
+        return total / ops.maximum(norm, 1e-6)
+
+    def _terms(self, logits: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
+        spread = 0.5 if self.activation == "sigmoid" else 1.0 / logits.shape[-1]
+        targets = targets * (1.0 - self.smoothing) + self.smoothing * spread
+        if self.activation == "sigmoid":
+            # max(z, 0) - z y + log(1 + exp(-|z|)): no overflow on either side.
+            terms = ops.maximum(logits, 0.0) - logits * targets + ops.softplus(-ops.abs(logits))
+            return terms, weights
+        terms = -ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1)
+        return terms, ops.mean(weights, axis=-1)

@@ -1,0 +1,211 @@
+"""What a user may say about a training run: one immutable model a part of the recipe file.
+
+In: plain mappings, which the command makes from a YAML file. Out: a validated `Recipe`. The seeds,
+the schedule and the order of the data follow from it alone.
+Invariant: two recipes that would train differently have different fingerprints, so that a run is
+never resumed with another recipe than its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from model import labels, spec
+from model.manifest import Label
+from streamer.config import CAMERA_ID, Strict
+
+FREEZABLE = tuple(stage.name for stage in (*spec.STEM, *spec.BLOCKS))
+"""Stages in the order of the data; a prefix of them can be frozen."""
+
+
+class HeadRecipe(Strict):
+    """What the scores mean."""
+
+    labels: tuple[Label, ...] = Field(labels.LABELS, min_length=1, max_length=256)
+    """Names of the K scores, in order."""
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    """sigmoid: several labels can hold at once; softmax: exactly one holds."""
+    units: int = Field(spec.UNITS, ge=1, le=4096)
+    """Length of the embedding."""
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("must not name a label twice")
+        return value
+
+
+class SyntheticData(Strict):
+    """Clips that are rendered while training goes on."""
+
+    kind: Literal["synthetic"] = "synthetic"
+    kinds: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """Kinds of scenes with their shares; empty leaves the choice to the renderer."""
+    clip_frames: int = Field(72, ge=8, le=1024)
+    """Frames of a rendered clip."""
+    windows: int = Field(4, ge=1, le=64)
+    """Windows cut from each rendered clip, each for another batch; `batch` is a multiple of it."""
+    lanes: int = Field(2, ge=1, le=64)
+    """Sequences of clips that take turns; up to so many workers render no clip twice."""
+    augment: bool = True
+    """Vary colours, crop, direction and order of the windows."""
+
+
+class ManifestData(Strict):
+    """A user's own clips."""
+
+    kind: Literal["manifest"] = "manifest"
+    path: Path
+    """The dataset's manifest file, as `bresnet data import` and `bresnet data split` write it."""
+    balance: bool = False
+    """Show each label as often as any other; else each segment once an epoch."""
+    augment: bool = True
+    """Vary colours, crop and direction of the windows."""
+
+
+class PhaseRecipe(Strict):
+    """A span of the run with clips of one shape."""
+
+    size_px: int = Field(ge=32, le=512)
+    """Side of the square pictures."""
+    frames: int = Field(spec.FRAMES, ge=4, le=128)
+    """Frames in a clip."""
+    steps: int = Field(ge=1, le=10_000_000)
+    """Batches that are learned from."""
+    batch: int = Field(16, ge=2, le=1024)
+    """Clips in a batch."""
+
+
+class OptimizerRecipe(Strict):
+    """AdamW: linear warm-up, then half a cosine down to a floor."""
+
+    peak_learning_rate: float = Field(2e-3, gt=0, le=1)
+    """At the end of the warm-up."""
+    floor_share: float = Field(0.01, ge=0, le=1)
+    """Learning rate at the end, as a share of the peak."""
+    warmup_steps: int = Field(300, ge=0)
+    """Steps from 0 to the peak."""
+    weight_decay: float = Field(0.02, ge=0, le=1)
+    """A step's shrinking of the kernels, times the learning rate; BatchNorm and biases have
+    none."""
+    clip_norm: float = Field(5.0, gt=0)
+    """Longest gradient, over all weights."""
+
+
+class InitRecipe(Strict):
+    """Fine-tuning: where weights come from."""
+
+    bundle: str = Field(min_length=1)
+    """Name of a built-in bundle, or its folder."""
+    new_head: bool = False
+    """Begin with new score weights although the labels are those of the bundle; where they
+    differ, it is always so."""
+    freeze: tuple[str, ...] = ()
+    """Stages that keep their weights and statistics: the first ones, without gaps."""
+
+    @field_validator("freeze")
+    @classmethod
+    def _prefix(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value != FREEZABLE[: len(value)]:
+            raise ValueError(f"must be the first stages in order, of {', '.join(FREEZABLE)}")
+        return value
+
+
+class Recipe(Strict):
+    """Everything `bresnet train` needs."""
+
+    name: str = Field(pattern=CAMERA_ID)
+    """Name of the bundle; letters, digits, - and _, at most 32."""
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    """Of the first weights, of mixup and of the data."""
+    head: HeadRecipe = HeadRecipe()
+    """Labels."""
+    data: Annotated[SyntheticData | ManifestData, Field(discriminator="kind")] = SyntheticData()
+    """Where clips come from."""
+    phases: tuple[PhaseRecipe, ...] = Field(min_length=1, max_length=32)
+    """Progressive size: one after the other; the last gives the bundle its window."""
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    """Steps down the gradient."""
+    temporal_padding: spec.TemporalPadding = "same"
+    """Form of the network; `causal` trains the one without look-ahead."""
+    analysis_fps: float = Field(10.0, gt=0, le=120)
+    """Frames per second of the clips, and of the pipeline that uses the bundle."""
+    hop: int = Field(4, ge=1, le=128)
+    """Frames between two windows of the pipeline that uses the bundle."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of a target that is spread evenly: towards 1/2 (sigmoid) or 1/K (softmax)."""
+    mixup_alpha: float = Field(0.0, ge=0, le=10)
+    """Of the beta distribution of the shares in which pairs of clips are mixed; 0 mixes none."""
+    zero_gamma: bool = True
+    """Begin each block as its shortcut alone."""
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    """Of the moving average of the weights, which is what the bundle gets; shorter at the start."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    """Of activations; weights, statistics and the loss stay float32. auto: bfloat16 where the
+    processor multiplies it itself."""
+    init: InitRecipe | None = None
+    """Begin with the weights of a bundle."""
+    checkpoint_s: float = Field(180.0, gt=0)
+    """Seconds between two checkpoints."""
+    validate_steps: int = Field(500, ge=1)
+    """Steps between two validations."""
+    validation_batches: int = Field(16, ge=1, le=10_000)
+    """Held-out batches of a validation."""
+    statistics_batches: int = Field(32, ge=1, le=10_000)
+    """Batches from which the bundle's BatchNorm statistics are taken, under its averaged
+    weights."""
+    workers: int = Field(1, ge=0, le=256)
+    """Processes that prepare batches; 0 prepares them in turns with the training."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.optimizer.warmup_steps >= self.steps:
+            raise ValueError(
+                f"optimizer.warmup_steps ({self.optimizer.warmup_steps}) must be below the"
+                f" {self.steps} steps of all phases"
+            )
+        if isinstance(self.data, SyntheticData):
+            self._fits_windows(self.data)
+        if self.head.activation == "softmax" and len(self.head.labels) < 2:
+            raise ValueError("head.labels must be at least two where head.activation is softmax")
+        return self
+
+    def _fits_windows(self, data: SyntheticData) -> None:
+        if self.head != HeadRecipe(units=self.head.units):
+            raise ValueError("head.labels and head.activation are given by data.kind synthetic")
+        for index, phase in enumerate(self.phases):
+            if phase.batch % data.windows:
+                raise ValueError(
+                    f"phases[{index}].batch ({phase.batch}) must be a multiple of data.windows"
+                    f" ({data.windows})"
+                )
+            if data.clip_frames < phase.frames + data.windows - 1:
+                raise ValueError(
+                    f"data.clip_frames ({data.clip_frames}) must be at least"
+                    f" {phase.frames + data.windows - 1} for phases[{index}].frames"
+                )
+
+    @property
+    def steps(self) -> int:
+        """Of all phases."""
+        return sum(phase.steps for phase in self.phases)
+
+    def phase_at(self, step: int) -> tuple[int, PhaseRecipe, int]:
+        """Return (index, phase, first step of the phase) at a step, counted from 0."""
+        first = 0
+        for index, phase in enumerate(self.phases):
+            if step < first + phase.steps:
+                return index, phase, first
+            first += phase.steps
+        raise ValueError(f"step {step} is after the last of {first}")
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides the weights; hexadecimal."""
+        loose = {"checkpoint_s", "workers", "statistics_batches"}
+        text = self.model_dump_json(exclude=loose)
+        return hashlib.sha256(text.encode()).hexdigest()

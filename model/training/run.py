@@ -1,0 +1,105 @@
+"""What a recipe makes before the first step: weights, optimizer, compiled steps.
+
+In: a recipe. Out: a `Run`, whose state a checkpoint may replace. Fine-tuning begins here: weights
+of a bundle, new scores where its labels differ, frozen stages.
+Invariant: all that is drawn comes from the recipe's seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model.bundle import load_bundle
+from model.engines import has_native_bfloat16
+from model.errors import TrainingError
+from model.training.network import Form, first_weights
+from model.training.objective import Objective
+from model.training.recipe import Recipe
+from model.training.state import TrainingState
+from model.training.step import Trainer
+
+_DTYPES = {"float32": "float32", "mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run in memory.
+
+    Attributes:
+        recipe: what was asked for.
+        dtype: of the activations.
+        state: weights, their average, optimizer.
+        trainer: steps over the state.
+    """
+
+    recipe: Recipe
+    dtype: str
+    state: TrainingState
+    trainer: Trainer
+
+
+def make_repeatable() -> None:
+    """Let this process compute the same bits again; costs no time that can be measured here."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def begin(recipe: Recipe) -> Run:
+    """Make the state of step 0 and what moves it.
+
+    Raises:
+        BundleError: the bundle to begin with cannot be read.
+        TrainingError: that bundle does not fit the recipe.
+    """
+    dtype = activation_dtype(recipe)
+    frozen = frozenset(recipe.init.freeze if recipe.init else ())
+    state = TrainingState(
+        start_weights(recipe),
+        recipe.optimizer,
+        recipe.steps,
+        frozen=frozen,
+        scales_loss=dtype == "float16",
+    )
+    trainer = Trainer(
+        state,
+        Objective(recipe.head.activation, recipe.label_smoothing),
+        Form(dtype, recipe.temporal_padding, frozen),
+        is_mixed=recipe.mixup_alpha > 0,
+    )
+    return Run(recipe, dtype, state, trainer)
+
+
+def activation_dtype(recipe: Recipe) -> str:
+    """Return the type of the activations that a recipe's precision means on this machine."""
+    if recipe.precision != "auto":
+        return _DTYPES[recipe.precision]
+    return "bfloat16" if has_native_bfloat16() else "float32"
+
+
+def start_weights(recipe: Recipe) -> dict[str, npt.NDArray[np.float32]]:
+    """Draw the first weights, or take them from the recipe's bundle."""
+    head = recipe.head
+    drawn = first_weights(head.units, len(head.labels), recipe.seed, zero_gamma=recipe.zero_gamma)
+    if recipe.init is None:
+        return drawn
+    bundle = load_bundle(recipe.init.bundle)
+    for name, own, wanted in (
+        ("temporal_padding", bundle.manifest.temporal_padding, recipe.temporal_padding),
+        ("units", bundle.manifest.units, head.units),
+    ):
+        if own != wanted:
+            raise TrainingError(
+                f"init.bundle {recipe.init.bundle}: has {name} {own}, the recipe {wanted}; make"
+                " them equal"
+            )
+    taken = {**drawn, **bundle.weights}
+    if bundle.manifest.labels == head.labels and not recipe.init.new_head:
+        taken |= {"scores/kernel": bundle.score_kernel, "scores/bias": bundle.score_bias}
+    return taken

@@ -1,0 +1,132 @@
+"""Claims about the network as a function: it is the Keras network, gradients and all."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from model import spec
+from model.bresnet import BResNet162Plus1DD
+from model.bundle import UNTRAINED, untrained_bundle
+from model.training.network import (
+    MOMENTUM,
+    Form,
+    first_weights,
+    forward,
+    is_statistic,
+    moved,
+    weight_shapes,
+)
+
+UNITS, FRAMES, SIZE = 16, 8, 33
+PADDINGS: tuple[Literal["same", "causal"], ...] = ("same", "causal")
+
+
+def some_weights() -> dict[str, Any]:
+    """Random weights with random statistics, scores included."""
+    manifest = UNTRAINED.model_copy(update={"units": UNITS, "labels": ("a", "b", "c")})
+    bundle = untrained_bundle(manifest)
+    scores = {"scores/kernel": bundle.score_kernel * 50, "scores/bias": bundle.score_bias}
+    return {**bundle.weights, **scores}
+
+
+def keras_network(weights: dict[str, Any], padding: spec.TemporalPadding) -> Any:
+    """The layers that the function stands for."""
+    network = BResNet162Plus1DD(UNITS, FRAMES, SIZE, padding, dtype="float32")
+    network.build(network.default_shape)
+    network.set_named_weights({k: v for k, v in weights.items() if "scores" not in k})
+    return network
+
+
+def some_clips(rng: np.random.Generator) -> Any:
+    return rng.integers(0, 256, (3, FRAMES, SIZE, SIZE, 3), np.uint8)
+
+
+def keras_logits(network: Any, weights: dict[str, Any], clips: Any, *, is_training: bool) -> Any:
+    embedding = network(tf.cast(clips, tf.float32) * spec.PIXEL_SCALE, training=is_training)
+    return embedding @ weights["scores/kernel"] + weights["scores/bias"]
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("is_training", [False, True])
+def test_the_function_is_the_keras_network(
+    padding: spec.TemporalPadding, is_training: bool, rng: np.random.Generator
+) -> None:
+    """Logits agree in float32, in both modes and both forms, also for odd sizes."""
+    weights, clips = some_weights(), some_clips(rng)
+    found, statistics = forward(
+        weights, clips, Form(temporal_padding=padding), is_training=is_training
+    )
+    network = keras_network(weights, padding)
+    wanted = keras_logits(network, weights, clips, is_training=is_training)
+    assert float(np.std(wanted)) > 0.05
+    np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-4)
+    assert bool(statistics) == is_training
+
+
+def test_moving_statistics_are_those_of_keras(rng: np.random.Generator) -> None:
+    """After a batch each moving mean and variance is what Keras' BatchNorm holds."""
+    weights, clips = some_weights(), some_clips(rng)
+    _, statistics = forward(weights, clips, Form(), is_training=True)
+    found = moved(weights, statistics, MOMENTUM)
+    network = keras_network(weights, "same")
+    keras_logits(network, weights, clips, is_training=True)
+    wanted = {name: v for name, v in network.named_weights().items() if is_statistic(name)}
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_gradients_are_those_of_keras(rng: np.random.Generator) -> None:
+    """The gradient of a sum of squared logits agrees for every weight that trains."""
+    weights, clips = some_weights(), some_clips(rng)
+    names = [name for name in weights if not is_statistic(name) and "scores" not in name]
+    held = {name: tf.constant(value) for name, value in weights.items()}
+    with tf.GradientTape() as tape:
+        tape.watch([held[name] for name in names])
+        loss = tf.reduce_sum(forward(held, clips, Form(), is_training=True)[0] ** 2)
+    found = dict(zip(names, tape.gradient(loss, [held[name] for name in names]), strict=True))
+    network = keras_network(weights, "same")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(keras_logits(network, weights, clips, is_training=True) ** 2)
+    variables = {v.path.split("/", 1)[1]: v.value for v in network.trainable_variables}
+    assert variables.keys() == set(names)
+    wanted = tape.gradient(loss, variables)
+    for name, value in wanted.items():
+        scale = float(np.abs(value).max()) + 1e-6
+        np.testing.assert_allclose(found[name] / scale, value / scale, atol=3e-3, err_msg=name)
+
+
+def test_a_frozen_stage_uses_and_keeps_its_statistics(rng: np.random.Generator) -> None:
+    """With all stages frozen, training and inference are the same function."""
+    weights, clips = some_weights(), some_clips(rng)
+    stages = frozenset(stage.name for stage in (*spec.STEM, *spec.BLOCKS))
+    found, statistics = forward(weights, clips, Form(frozen=stages), is_training=True)
+    wanted, _ = forward(weights, clips, Form(), is_training=False)
+    np.testing.assert_array_equal(found, wanted)
+    assert statistics == {}
+
+
+def test_first_weights_have_the_shapes_of_the_network() -> None:
+    """Names and shapes are those of the specification, and zero gamma silences the main branch."""
+    arrays = first_weights(UNITS, 5, seed=1, zero_gamma=True)
+    assert {name: a.shape for name, a in arrays.items()} == weight_shapes(UNITS, 5)
+    gammas = {name: a for name, a in arrays.items() if name.endswith("gamma")}
+    silent = {name for name, a in gammas.items() if not a.any()}
+    assert silent == {f"block{index}/project/norm/gamma" for index in range(4)}
+    plain = first_weights(UNITS, 5, seed=1, zero_gamma=False)
+    assert all(plain[name].all() for name in gammas)
+
+
+def test_bfloat16_stays_close(rng: np.random.Generator) -> None:
+    """Activations in bfloat16 change logits by little, and they stay float32."""
+    weights, clips = some_weights(), some_clips(rng)
+    exact, _ = forward(weights, clips, Form(), is_training=True)
+    rough, statistics = forward(weights, clips, Form("bfloat16"), is_training=True)
+    assert keras.backend.standardize_dtype(rough.dtype) == "float32"
+    assert {keras.backend.standardize_dtype(v.dtype) for v in statistics.values()} == {"float32"}
+    assert 0 < float(np.abs(rough - exact).max()) < 0.1 * float(np.std(exact)) + 0.05
