@@ -47,8 +47,9 @@ def test_overconfident_scores_are_brought_down() -> None:
 def test_a_second_calibration_goes_on_from_the_first() -> None:
     """The scores came from calibrated logits: scale and bias are those of both together."""
     once = {label: Calibration(scale=2.0, bias=1.0) for label in MANIFEST.labels}
-    first, _, _ = calibrated(bundle_with(), overconfident())
-    second, _, _ = calibrated(bundle_with(calibration=once), overconfident())
+    windows = overconfident(800)
+    first, _, _ = calibrated(bundle_with(), windows)
+    second, _, _ = calibrated(bundle_with(calibration=once), windows)
     for label in MANIFEST.labels:
         one, two = first.manifest.calibration[label], second.manifest.calibration[label]
         assert two.scale == pytest.approx(2 * one.scale)
@@ -58,7 +59,7 @@ def test_a_second_calibration_goes_on_from_the_first() -> None:
 def test_thresholds_of_the_old_scores_are_dropped() -> None:
     """They meant other scores."""
     thresholds = {"left": Threshold(on=0.9, off=0.1)}
-    changed, _, _ = calibrated(bundle_with(thresholds=thresholds), overconfident())
+    changed, _, _ = calibrated(bundle_with(thresholds=thresholds), overconfident(800))
     assert changed.manifest.thresholds == {}
 
 
