@@ -23,7 +23,7 @@ from pipeline.cases import Video
 from pipeline.sweep import LimitsOf, shifted
 
 SHIFTS = np.linspace(-6.0, 8.0, 29)
-"""Log-odds by which all limits are moved for the curve of a bundle."""
+"""Log-odds by which the limits of alerting labels are moved for the curve of a bundle."""
 RECALLS = (0.5, 0.7, 0.8, 0.9, 0.95)
 """Recalls at which bundle and motion gate are compared, beside that of the bundle's own limits."""
 
@@ -41,7 +41,7 @@ class Sweeps:
     """Curves of a group of videos.
 
     Attributes:
-        model: all limits of the bundle moved together.
+        model: the limits of all alerting labels moved together.
         gate: the threshold of the motion gate alone.
     """
 
@@ -49,12 +49,15 @@ class Sweeps:
     gate: Sweep
 
 
-def sweeps_of(videos: Sequence[Video], limits: LimitsOf) -> Sweeps:
-    """Run every setting of both sweeps over a group of videos."""
+def sweeps_of(videos: Sequence[Video], limits: LimitsOf, words: Vocabulary) -> Sweeps:
+    """Run every setting of both sweeps over a group of videos.
+
+    Nuisances keep their limits: moved along, they would silence everything at the lenient end.
+    """
 
     def model(by: float) -> list[Matched]:
-        moved = {label: shifted(limit, by) for label, limit in limits.items()}
-        return match_any(videos, lambda video: video.tracks.alarms(moved))
+        moved = {label: shifted(limits[label], by) for label in words.alerting}
+        return match_any(videos, lambda video: video.tracks.alarms({**limits, **moved}))
 
     def gate(on: float) -> list[Matched]:
         return match_any(videos, lambda video: video.tracks.motion(on))

@@ -176,7 +176,7 @@ class Exam:
         report, sweeps = {}, {}
         for name, own in groups.items():
             self.tell(f"judging {name}")
-            sweeps[name] = sweeps_of(own, self.limits)
+            sweeps[name] = sweeps_of(own, self.limits, self.words)
             report[name] = events_report(own, self.limits, self.words, sweeps[name])
         found: dict[str, Any] = {"untrimmed": report}
         if {"objects", "nuisances"} <= groups.keys():

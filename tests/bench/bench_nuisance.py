@@ -91,7 +91,10 @@ def compare(exam: Exam, n_objects: int, minutes: float, out: Path, seed: int = 0
     """Compare the three; draw their curves."""
     objects = Group(exam, "objects", n_objects, seed)
     nuisances = Group(exam, "nuisances", round(minutes * 4), seed)
-    both = crossed(sweeps_of(objects.videos, exam.limits), sweeps_of(nuisances.videos, exam.limits))
+    limits, words = exam.limits, exam.words
+    both = crossed(
+        sweeps_of(objects.videos, limits, words), sweeps_of(nuisances.videos, limits, words)
+    )
     curves = {
         "bundle": both.model,
         "motion gate of the product": both.gate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.evaluation.truth import BUILT_IN
+from model.evaluation.truth import BUILT_IN, scene_truth
 from pipeline.cases import Video, clip_cases, play
 from pipeline.config import DetectorConfig
 from pipeline.evaluation import (
@@ -17,8 +17,18 @@ from pipeline.evaluation import (
     nuisance_report,
     sweeps_of,
 )
-from pipeline.sweep import bundle_limits
-from tests.replay_kit import MANIFEST, rendered, replayer_of
+from pipeline.replay import PictureSource
+from pipeline.sweep import Tracks, bundle_limits, shifted
+from streamer.visit import SceneEvent
+from tests.replay_kit import (
+    FPS,
+    MANIFEST,
+    during,
+    pictures_of,
+    rendered,
+    replayer_of,
+    scores_of,
+)
 
 LIMITS = bundle_limits(MANIFEST, DetectorConfig())
 
@@ -43,7 +53,23 @@ def nuisances() -> list[Video]:
 
 @pytest.fixture(scope="module")
 def sweeps(objects: list[Video], nuisances: list[Video]) -> dict[str, Sweeps]:
-    return {"objects": sweeps_of(objects, LIMITS), "nuisances": sweeps_of(nuisances, LIMITS)}
+    return {
+        "objects": sweeps_of(objects, LIMITS, BUILT_IN),
+        "nuisances": sweeps_of(nuisances, LIMITS, BUILT_IN),
+    }
+
+
+def test_lenient_limits_of_motion_do_not_turn_nuisances_on() -> None:
+    """The camera scores 0.45 throughout, below its own limit: an object of 0.4 is found where
+    motion is believed more easily, and would not be if the camera were too."""
+    scores = scores_of(150, camera=lambda _: 0.45, left=during(5.0, 9.0, high=0.4))
+    truth = scene_truth("v", [SceneEvent("left", "walker", 5.0, 9.0)], 15.0)
+    recording = replayer_of()[0].replay_source("v", PictureSource(pictures_of(scores), FPS))
+    video = Video("objects", Tracks(recording, DetectorConfig(), MANIFEST), truth)
+    points = sweeps_of([video], LIMITS, BUILT_IN).model.points()
+    assert max(point.recall for point in points) == 1.0
+    everything = {label: shifted(limit, -1.5) for label, limit in LIMITS.items()}
+    assert video.tracks.alarms(everything) == []
 
 
 def test_every_object_is_told_with_its_direction(
