@@ -15,8 +15,11 @@ from typing import Protocol
 
 import numpy as np
 
-from streamer import backdrop, nuisance
+from streamer import backdrop, nuisance, play
 from streamer.frame import Picture
+from streamer.play import Play, Role, Spell, side_px
+from streamer.rendering.particle import rain_alone
+from streamer.rendering.tamper import cover
 from streamer.sprite import car, leaf_cluster, walker_gait
 from streamer.visit import NUISANCES, Crossing, Hallway, Plan, SceneEvent, Visit, Visits
 
@@ -195,6 +198,36 @@ def _lights(of: _Set) -> tuple[Picture, list[Layer]]:
     return of.still(backdrop.room), [lamps, of.noise()]
 
 
+def _played(
+    of: _Set, kind: str, roles: tuple[Role, ...], spell: Spell | None = None
+) -> tuple[Picture, list[Layer]]:
+    """Return a play; the picture below it is only the canvas."""
+    canvas = np.zeros((of.height, of.width, 3), np.uint8)
+    return canvas, [Play(of.seed, kind, roles, (of.width, of.height), spell), of.noise()]
+
+
+def _parking(of: _Set) -> tuple[Picture, list[Layer]]:
+    return _played(of, "above", (play.car,))
+
+
+def _workshop(of: _Set) -> tuple[Picture, list[Layer]]:
+    return _played(of, "room", (play.worker,))
+
+
+def _rain(of: _Set) -> tuple[Picture, list[Layer]]:
+    effect = rain_alone(of.rng, side_px((of.width, of.height)))
+    return _played(of, "street", (play.passer,), Spell("background", "rain", effect, 0.5))
+
+
+def _tamper(of: _Set) -> tuple[Picture, list[Layer]]:
+    covered = cover(of.rng, side_px((of.width, of.height)))
+
+    def effect(picture: Picture, strength: float, _: float) -> Picture:
+        return covered(picture, strength)
+
+    return _played(of, "room", (), Spell("tamper", "cover", effect, 0.8))
+
+
 _RECIPES: dict[str, Recipe] = {
     "street": _street,
     "corridor": _corridor,
@@ -203,4 +236,8 @@ _RECIPES: dict[str, Recipe] = {
     "shaky": _shaky,
     "empty": _empty,
     "lights": _lights,
+    "parking": _parking,
+    "workshop": _workshop,
+    "rain": _rain,
+    "tamper": _tamper,
 }

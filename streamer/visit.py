@@ -21,7 +21,7 @@ from streamer.backdrop import FAR_WALL, HALLWAY_HORIZON
 from streamer.frame import Picture
 from streamer.sprite import N_PHASES, Sprite, paste
 
-NUISANCES = frozenset({"lighting", "camera", "background"})
+NUISANCES = frozenset({"lighting", "camera", "tamper", "background"})
 """Labels of events in which no object moves."""
 
 
@@ -30,8 +30,8 @@ class SceneEvent:
     """Something that happens in a scene, exactly as rendered.
 
     Attributes:
-        label: left, right, approach, recede; or lighting, camera, background.
-        subject: walker, car, lamp, headlights, leaves or vibration.
+        label: one of `truth.LABELS`.
+        subject: walker, car, lamp, headlights, leaves, vibration, person, sedan, rain, ...
         start_s: time of the first picture it shows in, seconds.
         end_s: time of the last one; at most the duration that was asked for.
     """

@@ -116,6 +116,17 @@ class Actor:
         self._blend(frame, cv2.mean(cv2.absdiff(shown, region)), cv2.mean(layer)[3])
         region[...] = shown
 
+    def outline(self) -> Track:
+        """Return the track as the outline alone suggests it, without drawing."""
+        flat, stage = self.flat, self._stage
+        first, last = stage.margin_px, stage.margin_px + stage.size_px
+        seen = np.clip(flat.high, first, last) - np.clip(flat.low, first, last)
+        inside = seen.prod(axis=1) * flat.is_drawn * stage.is_open(flat.centre, flat.depth)
+        whole = np.maximum((flat.high - flat.low).prod(axis=1), 1e-6)
+        high = (flat.high[:, 1] - flat.low[:, 1]) / stage.px[1]
+        area, visible = 0.6 * inside / stage.size_px**2, inside / whole
+        return Track(flat.centre, high, flat.scale, flat.part_speed, area, visible)
+
     def imprint(self) -> None:
         """Make the object part of the still place: drawn once, and hiding what is behind it."""
         stage, flat = self._stage, self.flat

@@ -21,7 +21,7 @@ from streamer.rendering.course import (
     thrown,
 )
 from streamer.rendering.figure import Figure
-from streamer.rendering.thing import animal, ball, bird, blob, hand
+from streamer.rendering.thing import Flight, animal, ball, bird, blob, drone, hand
 from streamer.rendering.vehicle import bicycle, crate, joined, vehicle
 from streamer.rendering.view import View
 from streamer.truth import Series
@@ -112,7 +112,7 @@ def roller(of: Set) -> Figure:
     size = log_uniform(of.rng, 0.15, 0.8)
     wish = str(of.rng.choice(HEADINGS))
     course = _course(of, size, wish, log_uniform(of.rng, 0.5, 5.0))
-    if of.rng.random() < 0.5:
+    if of.split == "train" and of.rng.random() < 0.5:
         return ball(of.rng, course, size / 2)
     return crate(of.rng, course, size)
 
@@ -122,7 +122,9 @@ def faller(of: Set) -> Figure:
     size = log_uniform(of.rng, 0.2, 0.8)
     spot = seen_spot(of.rng, of.view, size, (0.08, 0.3))
     course = thrown(of.rng, of.view, spot, of.times_s)
-    return ball(of.rng, course, size / 2) if of.rng.random() < 0.5 else crate(of.rng, course, size)
+    if of.split == "train" and of.rng.random() < 0.5:
+        return ball(of.rng, course, size / 2)
+    return crate(of.rng, course, size)
 
 
 def reacher(of: Set) -> Figure:
@@ -143,11 +145,11 @@ def reacher(of: Set) -> Figure:
         + 0.03 * beat[:, None] * np.array([-out[1], out[0]])
     )
     depth = np.full_like(t, log_uniform(rng, 0.5, 1.6))
-    return hand(rng, view, tip, tip + out * 1.2, depth, beat)
+    return hand(rng, Flight(view, tip, depth), tip + out * 1.2, beat, of.split)
 
 
 def flyer(of: Set) -> Figure:
-    """Cast a bird."""
+    """Cast a bird or, in the holdout, a drone."""
     wish = str(of.rng.choice(["left", "right", "up", "down", "any"]))
     at, nearer = flight(of.rng, of.view, of.times_s, wish)
     size = log_uniform(of.rng, 0.08, 0.35)
@@ -155,6 +157,8 @@ def flyer(of: Set) -> Figure:
     place = of.view.at_depth(at, np.maximum(depth, 0.4))
     step = np.gradient(place[:, [0, 2]], axis=0).mean(axis=0)
     heading = np.full(len(at), np.arctan2(step[1], step[0]))
+    if of.split == "holdout":
+        return drone(of.rng, place, heading, 0.6)
     return bird(of.rng, place, heading, of.times_s, 0.6)
 
 
@@ -164,7 +168,7 @@ def shape(of: Set) -> Figure:
     at, nearer = flight(of.rng, of.view, of.times_s, wish)
     turn = of.rng.normal(0, 0.8) * of.times_s * (of.rng.random() < 0.25) + of.rng.uniform(0, 6)
     size = log_uniform(of.rng, 0.05, 0.3)
-    return blob(of.rng, of.view, at, 5.0 * nearer, turn, size)
+    return blob(of.rng, Flight(of.view, at, 5.0 * nearer), turn, size, of.split)
 
 
 def _course(of: Set, height_m: float, wish: str, speed_m_s: float) -> Course:

@@ -173,7 +173,18 @@ def _dimmer(rng: Rng, t: Series) -> Gains:
     return _even(np.exp(rng.uniform(0.15, 0.5) * wave), rng.uniform(0.7, 1.1, 3))
 
 
+def _two_lamps(rng: Rng, t: Series) -> Gains:
+    """Two lamps that are switched, each with its own colour."""
+    gains = np.full((len(t), GRID, GRID, 3), rng.uniform(0.35, 0.8), np.float32)
+    for _ in range(2):
+        on = _ramp(rng, t, 0.05, 0.5)
+        on = 1 - on if rng.random() < 0.5 else on
+        glow = _spot(rng, t) * rng.uniform(0.4, 0.9) * rng.uniform(0.7, 1.1, 3)
+        gains += (glow * on[:, None, None, None]).astype(np.float32)
+    return gains
+
+
 _KINDS: dict[str, tuple[Callable[[Rng, Series], Gains], ...]] = {
-    "train": (_lamp, _lamp, _cloud, _step, _step, _flicker, _sweep, _shadow_edge),
-    "holdout": (_lamp, _strobe, _dimmer, _sweep),
+    "train": (_lamp, _lamp, _cloud, _step, _step, _flicker, _sweep, _sweep),
+    "holdout": (_two_lamps, _two_lamps, _strobe, _dimmer, _shadow_edge),
 }

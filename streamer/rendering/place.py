@@ -7,6 +7,7 @@ Invariant: everything that could hide an object is in the stage's depth.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -22,7 +23,14 @@ from streamer.rendering.view import Points, View
 ASPECTS = (16 / 9, 16 / 9, 4 / 3, 4 / 3, 1.0, 9 / 16)
 
 
-def place(rng: Rng, split: str, size_px: int, margin_px: int, kind: str | None = None) -> Stage:
+def place(
+    rng: Rng,
+    split: str,
+    size_px: int,
+    margin_px: int,
+    kind: str | None = None,
+    aspect: float | None = None,
+) -> Stage:
     """Draw a place.
 
     Args:
@@ -31,11 +39,14 @@ def place(rng: Rng, split: str, size_px: int, margin_px: int, kind: str | None =
         size_px: side of the picture.
         margin_px: border that a moving camera needs.
         kind: one of `KINDS`; None chooses.
+        aspect: width / height before squashing; None chooses.
     """
     names = list(KINDS)
     shares = np.array([KINDS[name][1] for name in names])
     name = kind or names[int(rng.choice(len(names), p=shares / shares.sum()))]
     view = _view(rng, name)
+    if aspect is not None:
+        view = replace(view, aspect=aspect)
     stage = Stage(view, size_px, margin_px, name)
     _sky(rng, split, stage)
     KINDS[name][0](Maker(rng, split, stage))

@@ -157,7 +157,24 @@ def _sway(rng: Rng, t: Series) -> Course:
     return np.stack([size * wave, 0.3 * size * wave, 0 * t, 0.3 * size * wave], -1)
 
 
+def _jump(rng: Rng, t: Series) -> Course:
+    """A motor that goes from one view to the next in steps."""
+    course = np.zeros((len(t), 4))
+    for _ in range(int(rng.integers(1, 4))):
+        start, takes = t[-1] * rng.uniform(0, 0.9), rng.uniform(0.3, 1.2)
+        gone = np.clip((t - start) / takes, 0, 1)[:, None]
+        course += gone * np.append(rng.normal(0, 0.15, 2), [0, 0])
+    return course
+
+
+def _circle(rng: Rng, t: Series) -> Course:
+    """A camera on a cord."""
+    size, turn = log_uniform(rng, 0.012, 0.06), 2 * np.pi * rng.uniform(0.3, 1.5) * t
+    on = _window(rng, t) * size
+    return np.stack([on * np.cos(turn), 0.6 * on * np.sin(turn), 0 * t, 0 * t], -1)
+
+
 _KINDS: dict[str, tuple[Callable[[Rng, Series], Course], ...]] = {
     "train": (_pan, _pan, _zoom, _handheld, _vibration, _jitter, _bump),
-    "holdout": (_pan, _roll, _sway, _vibration),
+    "holdout": (_roll, _sway, _jump, _circle),
 }

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from streamer.frame import Picture
 from streamer.rendering.build import Rng, log_uniform, paint
+from streamer.rendering.particle import Effect, insects, petals, rain, snow
 from streamer.rendering.surface import Stage
 from streamer.rendering.tamper import Kit, mixed
 from streamer.truth import Series, graded
@@ -26,7 +27,6 @@ CLEAR = 8
 CHANGED = (0.001, 0.004)
 """Share of pixels that differ clearly: up to the first an effect is none, from the second it is."""
 
-Effect = Callable[[Picture, float, float], Picture]
 Field = npt.NDArray[np.float32]
 
 
@@ -203,48 +203,6 @@ def _flag(of: Kit) -> Effect:
     return effect
 
 
-def _falling(of: Kit, *, is_snow: bool) -> Effect:
-    """Rain as streaks that are elsewhere in each frame, snow as flakes that sink."""
-    rng, side = of.rng, of.side_px
-    large = 3 * side
-    tile = np.zeros((large, large), np.uint8)
-    n, slant = int(log_uniform(rng, 120, 1500)), rng.normal(0, 0.2)
-    for spot in rng.integers(0, large, (n, 2)):
-        bright = int(rng.integers(60, 255))
-        if is_snow:
-            cv2.circle(
-                tile, spot.tolist(), int(rng.choice([0, 0, 1, 1, 2])), bright, -1, cv2.LINE_AA
-            )
-            continue
-        long = rng.uniform(0.03, 0.18) * side
-        end = (int(spot[0] + slant * long), int(spot[1] + long))
-        cv2.line(tile, spot.tolist(), end, bright // 2, 1, cv2.LINE_AA)
-    flakes = cv2.merge([tile, tile, tile])
-    pace = np.array([rng.normal(0, 0.15), rng.uniform(0.15, 0.7)]) * side
-    seed = int(rng.integers(1 << 20))
-
-    def effect(picture: Picture, strength: float, t_s: float) -> Picture:
-        if strength < 0.05:
-            return picture
-        if is_snow:
-            jump = pace * t_s
-        else:
-            jump = np.random.default_rng((seed, round(t_s * 1000))).uniform(0, large, 2)
-        x, y = int(jump[0]) % (large - side), int(-jump[1]) % (large - side)
-        cut = flakes[y : y + side, x : x + side]
-        return np.asarray(cv2.scaleAdd(cut, strength, picture), np.uint8)
-
-    return effect
-
-
-def _rain(of: Kit) -> Effect:
-    return _falling(of, is_snow=False)
-
-
-def _snow(of: Kit) -> Effect:
-    return _falling(of, is_snow=True)
-
-
 def _screen(of: Kit) -> Effect:
     """A screen that shows one picture after another."""
     rng = of.rng
@@ -325,28 +283,35 @@ def _fan(of: Kit) -> Effect:
     return effect
 
 
-def _insects(of: Kit) -> Effect:
-    """Specks that dance near the lens."""
+def _rings(of: Kit) -> Effect:
+    """Rings that spread, as on a pond."""
     rng, side = of.rng, of.side_px
-    n = int(rng.integers(1, 7))
-    rates, phases = rng.uniform(0.1, 2.2, (n, 4)), rng.uniform(0, 6.3, (n, 4))
-    middles = rng.uniform(0, 1, (n, 2))
-    tone, size = int(rng.choice([10, 250])), int(rng.choice([0, 1, 1, 2]))
+    rows, columns, share = max((_region(of) for _ in range(4)), key=of.detail)
+    high, wide = share.shape
+    y, x = np.mgrid[0:high, 0:wide].astype(np.float32)
+    middle = rng.uniform(0.2, 0.8, 2) * (wide, high)
+    dx, dy = x - np.float32(middle[0]), y - np.float32(middle[1])
+    away = np.hypot(dx, dy) + 1
+    length, pace = rng.uniform(0.05, 0.2) * side, rng.uniform(0.4, 2)
+    reach = share * np.float32(rng.uniform(0.008, 0.025) * side)
 
     def effect(picture: Picture, strength: float, t_s: float) -> Picture:
-        if strength < 0.1:
-            return picture
-        out = picture.copy()
-        swing = np.sin(2 * np.pi * rates * t_s + phases)
-        spots = (middles + 0.25 * swing[:, :2] + 0.12 * swing[:, 2:]) * side
-        for spot in spots.astype(int).tolist():
-            cv2.circle(out, spot, size, (tone, tone, tone), -1, cv2.LINE_AA)
+        wave = np.sin(2 * np.pi * (away / length - pace * t_s)).astype(np.float32)
+        push = wave * reach * np.float32(strength) / away
+        region, out = picture[rows, columns], picture.copy()
+        out[rows, columns] = cv2.remap(
+            region,
+            x + dx * push,
+            y + dy * push,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
         return out
 
     return effect
 
 
 _KINDS: dict[str, tuple[Callable[[Kit], Effect], ...]] = {
-    "train": (_leaves, _leaves, _sway, _sway, _rain, _snow, _water, _screen, _smoke, _insects),
-    "holdout": (_leaves, _sway, _flag, _fire, _fan, _rain),
+    "train": (_leaves, _leaves, _sway, _sway, rain, snow, _water, _screen, _smoke, insects),
+    "holdout": (_flag, _flag, _fire, _fan, _rings, petals),
 }

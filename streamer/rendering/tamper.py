@@ -118,6 +118,11 @@ def _cover(of: Kit) -> Effect:
     return effect
 
 
+def cover(rng: Rng, side_px: int) -> Effect:
+    """Return a cloth over the lens alone, for a scene."""
+    return _cover(Kit(rng, "train", side_px))
+
+
 def _spray(of: Kit) -> Effect:
     """Drops of paint grow over the lens."""
     rng, size_px = of.rng, of.side_px
@@ -205,6 +210,21 @@ def _iris(of: Kit) -> Effect:
     return effect
 
 
+def _blinds(of: Kit) -> Effect:
+    """Strips of tape, one beside the other."""
+    rng, size_px = of.rng, of.side_px
+    n, slope = int(rng.integers(2, 7)), rng.normal(0, 0.3)
+    y, x = np.mgrid[0 : 1 : size_px * 1j, 0 : 1 : size_px * 1j]
+    inside = (n * (y + slope * x)) % 1
+    grey = cv2.resize(of.texture(), (size_px, size_px))[..., None] / 255
+    tape = np.clip(paint(rng) * (0.7 + 0.3 * grey), 0, 255).astype(np.uint8)
+
+    def effect(picture: Picture, done: float) -> Picture:
+        return mixed(picture, tape, np.clip((1.05 * done - inside) * 4000, 0, 255).astype(np.uint8))
+
+    return effect
+
+
 def _ranked(of: Kit) -> npt.NDArray[np.float64]:
     """Return smooth noise of which each share of the picture lies below that value, (S, S)."""
     field = np.asarray(cv2.resize(of.cloud(), (of.side_px, of.side_px)))
@@ -238,9 +258,8 @@ _KINDS: dict[str, tuple[tuple[Callable[[Kit], Effect], tuple[float, float]], ...
         (_black_out, (0.5, 2.5)),
     ),
     "holdout": (
-        (_cover, (0.2, 3.0)),
         (_smear, (0.3, 2.5)),
         (_iris, (0.2, 2.0)),
-        (_defocus, (0.3, 3.0)),
+        (_blinds, (0.3, 2.5)),
     ),
 }

@@ -7,6 +7,8 @@ Invariant: as with every figure, the truth comes from the points that are drawn.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from streamer.rendering.body import Course
@@ -14,6 +16,21 @@ from streamer.rendering.build import Builder, Rng, log_uniform, paint
 from streamer.rendering.figure import Figure
 from streamer.rendering.view import Points, View
 from streamer.truth import Series
+
+
+@dataclass(frozen=True)
+class Flight:
+    """Where something goes that is not bound to the ground.
+
+    Attributes:
+        view: the camera in whose picture it is.
+        place: float64 (n, 2), picture heights.
+        depth_m: float64 (n,).
+    """
+
+    view: View
+    place: Points
+    depth_m: Series
 
 
 def animal(rng: Rng, course: Course, split: str) -> Figure:
@@ -87,19 +104,17 @@ def bird(rng: Rng, place: Points, heading: Series, times_s: Series, size_m: floa
     return make.figure("bird", core=trunk, is_grounded=False)
 
 
-def hand(
-    rng: Rng, view: View, tip: Points, base: Points, depth_m: Series, wiggle: Series
-) -> Figure:
-    """Make a forearm with a hand that reaches into the picture.
+def hand(rng: Rng, flight: Flight, base: Points, wiggle: Series, split: str) -> Figure:
+    """Make a forearm with a hand that reaches into the picture; in the holdout it holds a stick.
 
     Args:
         rng: chooses looks.
-        view: the camera, in whose picture it moves.
-        tip: float64 (n, 2), where the palm is, picture heights.
-        base: float64 (n, 2), where the elbow is.
-        depth_m: float64 (n,).
+        flight: where the palm is.
+        base: float64 (n, 2), where the elbow is, picture heights.
         wiggle: float64 (n,), -1..1, how the fingers are bent.
+        split: "train" or "holdout".
     """
+    view, tip, depth_m = flight.view, flight.place, flight.depth_m
     along = tip - base
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
     across = np.stack([-along[:, 1], along[:, 0]], -1)
@@ -120,25 +135,26 @@ def hand(
     make.capsule(spots[2], spots[1], 0.42 * unit, 0.5 * unit, skin)
     for finger in range(5):
         make.capsule(spots[3 + 2 * finger], spots[4 + 2 * finger], 0.14 * unit, 0.11 * unit, skin)
+    if split == "holdout":
+        stick = make.add_world(view.at_depth(tip + 2.5 * size * across, depth_m)[:, None])
+        make.capsule(spots[1], stick[0], 0.12 * unit, 0.12 * unit, paint(rng))
     return make.figure("hand", core=spots[1:3], parts=spots[4::2], is_grounded=False)
 
 
-def blob(
-    rng: Rng, view: View, middle: Points, depth_m: Series, turn: Series, size: float
-) -> Figure:
+def blob(rng: Rng, flight: Flight, turn: Series, size: float, split: str) -> Figure:
     """Make a rigid shape of capsules and faces that faces the camera.
 
     Args:
         rng: chooses the shape.
-        view: the camera.
-        middle: float64 (n, 2), picture heights.
-        depth_m: float64 (n,).
+        flight: where it goes.
         turn: float64 (n,), radians in the picture plane.
         size: its radius in picture heights at the first depth.
+        split: blots to train on, stars in the holdout.
     """
+    view, middle, depth_m = flight.view, flight.place, flight.depth_m
     make = Builder(view.at_depth(middle, depth_m), np.zeros(len(middle)))
     unit = size / view.focal * depth_m[0]
-    own = rng.normal(0, 0.45, (int(rng.integers(3, 8)), 2)).clip(-1, 1)
+    own = _outline(rng, split)
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
     right = own[:, 0] * cos - own[:, 1] * sin
     down = own[:, 0] * sin + own[:, 1] * cos
@@ -157,3 +173,26 @@ def blob(
             colours[index % len(colours)],
         )
     return make.figure("shape", core=spots, is_grounded=False)
+
+
+def _outline(rng: Rng, split: str) -> Points:
+    """Return the corners of a shape, float64 (k, 2), within 1 of its middle."""
+    if split == "train":
+        return rng.normal(0, 0.45, (int(rng.integers(3, 8)), 2)).clip(-1, 1)
+    angle = np.linspace(0, 2 * np.pi, int(rng.integers(4, 9)))[:-1]
+    far = np.where(np.arange(len(angle)) % 2, 0.4, 0.95)[:, None]
+    return np.asarray(far * np.stack([np.cos(angle), np.sin(angle)], -1))
+
+
+def drone(rng: Rng, place: Points, heading: Series, size_m: float) -> Figure:
+    """Make a drone: four arms with a disc each; place float64 (n, 3) in the world."""
+    make = Builder(place, heading)
+    colour = paint(rng, 0.6)
+    middle = make.add(np.array([[0.0, 0, 0], [0.1 * size_m, 0, 0]]))
+    make.capsule(middle[0], middle[1], 0.15 * size_m, 0.12 * size_m, colour)
+    for along, side in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        arm = 0.4 * size_m * np.array([[along, side, 0.1], [along, 1.3 * side, 0.1]])
+        spots = make.add(arm)
+        make.capsule(middle[0], spots[0], 0.03 * size_m, 0.03 * size_m, colour)
+        make.capsule(spots[0], spots[1], 0.09 * size_m, 0.09 * size_m, colour * 0.6)
+    return make.figure("drone", core=middle, is_grounded=False)

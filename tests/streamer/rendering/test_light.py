@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.rendering.light import Light, exposure, light
+from streamer.rendering.light import _KINDS, Light, exposure, light
 
 TIMES = np.arange(40) / 10
 
@@ -59,3 +59,8 @@ def test_exposure_falls_when_something_bright_comes_and_recovers() -> None:
     assert means[1] < 0.7 * means[0]
     assert means[2] > 0.95 * means[0]
     assert (course.states == 1).any()
+
+
+def test_the_splits_share_no_kind() -> None:
+    """What the holdout does was never seen in training."""
+    assert not set(_KINDS["train"]) & set(_KINDS["holdout"])

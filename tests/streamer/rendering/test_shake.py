@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.rendering.shake import Shake, shake, tremble
+from streamer.rendering.shake import _KINDS, Shake, shake, tremble
 
 TIMES = np.arange(40) / 10
 SIZE, MARGIN = 64, 12
@@ -58,3 +58,8 @@ def test_every_course_of_the_camera_is_told_at_some_time(split: str) -> None:
         assert made.apply(canvas(), 20).shape == (SIZE, SIZE, 3)
         told.append((made.states == 1).any())
     assert np.mean(told) > 0.85
+
+
+def test_the_splits_share_no_kind() -> None:
+    """What the holdout does was never seen in training."""
+    assert not set(_KINDS["train"]) & set(_KINDS["holdout"])

@@ -58,3 +58,8 @@ def test_a_choice_is_mostly_told(split: str) -> None:
             made.apply(stage.picture, frame)
         told.append((made.states == 1).any())
     assert np.mean(told) > 0.7
+
+
+def test_the_splits_share_no_kind() -> None:
+    """What the holdout does was never seen in training."""
+    assert not set(_KINDS["train"]) & set(_KINDS["holdout"])

@@ -56,3 +56,9 @@ def test_mixing_weighs_by_the_share() -> None:
     black, white = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 200, np.uint8)
     share = np.array([[0, 128, 255, 0]] * 4, np.uint8)
     assert mixed(black, white, share)[0, :, 0].tolist() == pytest.approx([0, 100, 200, 0], abs=1)
+
+
+def test_the_splits_share_no_way_of_tampering() -> None:
+    """What the holdout does was never seen in training."""
+    made = {split: {make for make, _ in _KINDS[split]} for split in ("train", "holdout")}
+    assert not made["train"] & made["holdout"]
