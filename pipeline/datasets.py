@@ -81,6 +81,7 @@ def data() -> None:
     help="Which official split (ucf101, hmdb51).",
 )
 @click.option("--skip-missing", is_flag=True, help="Leave out listed videos that are not there.")
+@click.option("--trim", is_flag=True, help="End segments with their video where they are longer.")
 @click.option(
     "--column",
     "columns",
@@ -123,6 +124,7 @@ def data_import(kind: str, source: Path, out: Path, **options: Any) -> None:
             root=options["root"],
             fold=options["fold"],
             is_skipping=options["skip_missing"],
+            is_trimming=options["trim"],
             columns=dict(options["columns"]),
             where=dict(options["where"]),
             n_stripped=options["strip"],
@@ -132,6 +134,8 @@ def data_import(kind: str, source: Path, out: Path, **options: Any) -> None:
     save_manifest(found.manifest, out)
     if found.n_missing:
         click.echo(f"left out: {found.n_missing} listed videos that are not there", err=True)
+    if found.n_trimmed:
+        click.echo(f"trimmed: {found.n_trimmed} segments that end after their video", err=True)
     click.echo(_described(out, plain(found.manifest)))
 
 

@@ -1,7 +1,7 @@
 """Data sets as they are published, turned into manifests.
 
 In: a folder, or the lists of a data set and the folder of its videos. Out: a `Manifest`. Videos are
-looked for by name and not opened; the audit does that.
+looked for by name and, unless ends are to be trimmed, not opened; the audit does that.
 Invariant: what a list names and the folder does not hold is an error, or is counted where the user
 asked to leave it out; nothing else takes its place.
 """
@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from model.data.manifest import Manifest, Segment, Split
+from model.data.sampler import Sampling, length_s
 from model.data.tablefile import Row, read_rows, read_words
 from model.errors import DataError
 
@@ -44,6 +45,7 @@ class ImportOptions:
         root: folder of the videos; that of the source where absent.
         fold: which of the official splits (UCF101, HMDB51).
         is_skipping: leave out what the folder does not hold, and count it.
+        is_trimming: let segments that end after their video end with it, and count them.
         columns: names of the file's columns by our names for them (csv).
         where: columns and the value they must have (csv).
         n_stripped: leading folders of each path that are left out (csv).
@@ -53,6 +55,7 @@ class ImportOptions:
     root: Path | None = None
     fold: int = 1
     is_skipping: bool = False
+    is_trimming: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, str] = field(default_factory=dict)
     n_stripped: int = 0
@@ -61,10 +64,17 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A manifest, and how many listed videos were left out because they are not there."""
+    """A manifest, and what was changed on the way to it.
+
+    Attributes:
+        manifest: the data set.
+        n_missing: listed videos that were left out because they are not there.
+        n_trimmed: segments that ended after their video.
+    """
 
     manifest: Manifest
     n_missing: int
+    n_trimmed: int = 0
 
 
 def import_dataset(kind: str, source: Path, options: ImportOptions = ImportOptions()) -> Imported:
@@ -96,7 +106,22 @@ def import_dataset(kind: str, source: Path, options: ImportOptions = ImportOptio
     if not kept:
         raise DataError(f"{source}: names no video that is there; check the kind and --root")
     labels = sorted({label for segment in kept for label in segment.labels})
-    return Imported(Manifest(root, labels, kept), len(set(missing)))
+    found = _trimmed(kept, root) if options.is_trimming else kept
+    n_trimmed = sum(old is not new for old, new in zip(kept, found, strict=True))
+    return Imported(Manifest(root, labels, found), len(set(missing)), n_trimmed)
+
+
+def _trimmed(segments: Iterable[Segment], root: Path) -> list[Segment]:
+    """Return the segments, those that end after their video ending with it."""
+    lengths_s: dict[str, float] = {}
+    found = []
+    for segment in segments:
+        if segment.path not in lengths_s:
+            lengths_s[segment.path] = length_s(root / segment.path, Sampling())
+        end_s = lengths_s[segment.path]
+        is_late = segment.end_s is not None and segment.end_s > end_s
+        found.append(msgspec.structs.replace(segment, end_s=end_s) if is_late else segment)
+    return found
 
 
 def _renamed(segment: Segment, renames: Iterable[tuple[str, str]]) -> Segment:

@@ -87,6 +87,16 @@ def test_missing_videos_stop_an_import_or_are_counted(clips: Path, tmp_path: Pat
     assert done.stderr == "left out: 1 listed videos that are not there\n"
 
 
+def test_segments_are_trimmed_where_that_is_asked(clips: Path, tmp_path: Path) -> None:
+    """A list whose segment is too long is imported, trimmed, told and then found good."""
+    listed = clips / "times.csv"
+    listed.write_text("path,label,end_s\nfall/anna.mp4,fall,7\nsit/anna.mp4,sit,3.5\n")
+    out = tmp_path / "set.json"
+    done = bresnet("import", "csv", listed, "--out", out, "--trim")
+    assert done.stderr == "trimmed: 1 segments that end after their video\n"
+    assert bresnet("check", out).exit_code == 0
+
+
 def test_labels_are_renamed_and_rows_chosen(clips: Path, tmp_path: Path) -> None:
     """Patterns with an equals sign, conditions and column names come as pairs."""
     out = tmp_path / "set.json"

@@ -10,6 +10,7 @@ import pytest
 from model.data.importers import KINDS, ImportOptions, import_dataset, plain
 from model.data.manifest import Segment
 from model.errors import DataError
+from tests.clip_file import write_clip
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -172,6 +173,21 @@ def test_the_real_falls_are_imported(shared_data: Path) -> None:
     counts = plain(found.manifest)
     assert (counts["segments"], counts["videos"], counts["groups"]) == (46, 23, 4)
     assert found.manifest.labels == ("daily", "fall")
+
+
+def test_ends_are_trimmed_where_that_is_asked(tmp_path: Path) -> None:
+    """A segment longer than its video ends with it, and is counted; others stay as they are."""
+    write_clip(tmp_path / "a.mp4", 40)
+    listed = tmp_path / "list.csv"
+    listed.write_text("path,label,start_s,end_s\na.mp4,x,1,9\na.mp4,x,1,3\na.mp4,x,,\n")
+    assert [s.end_s for s in segments("csv", listed)] == [9.0, 3.0, None]
+    found = import_dataset("csv", listed, ImportOptions(is_trimming=True))
+    assert found.n_trimmed == 1
+    ends = [s.end_s for s in found.manifest.segments]
+    assert ends == [pytest.approx(4.0, abs=0.1), 3.0, None]
+    listed.write_text("path,label,start_s,end_s\na.mp4,x,8,9\n")
+    with pytest.raises(DataError, match="not after start_s=8"):
+        import_dataset("csv", listed, ImportOptions(is_trimming=True))
 
 
 # ---- what is wrong --------------------------------------------------------------------------

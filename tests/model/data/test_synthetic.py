@@ -141,3 +141,23 @@ def test_plans_that_cannot_be_are_refused(changed: dict[str, object], named: str
         replace(PLAN, **changed)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="step is -1"):
         batches().batch(-1)
+
+
+def test_the_renderer_fills_batches_as_planned() -> None:
+    """Clips of the real renderer come in the planned shape, and most labels are decided."""
+    made = SyntheticBatches(replace(PLAN, n_clips=4, size_px=32, clip_frames=16))
+    batch, again = made.batch(3), copy.copy(made).batch(3)
+    assert batch.clips.shape == (4, 8, 32, 32, 3)
+    assert batch.targets.shape == batch.weights.shape == (4, len(LABELS))
+    assert set(np.unique(batch.targets)) <= {0.0, 1.0}
+    assert batch.weights.mean() > 0.5
+    assert batch.clips.std() > 5
+    np.testing.assert_array_equal(batch.clips, again.clips)
+
+
+def test_looks_that_are_held_out_are_others() -> None:
+    """The same seeds render other pictures in the split that training never sees."""
+    plan = replace(PLAN, n_clips=4, size_px=32, clip_frames=16)
+    train = SyntheticBatches(plan).batch(0)
+    held_out = SyntheticBatches(replace(plan, split="holdout")).batch(0)
+    assert (train.clips != held_out.clips).mean() > 0.5
