@@ -182,20 +182,24 @@ def test_bundles_of_the_package_are_intact_small_and_described() -> None:
 
 
 REFUSE = """
-import resource, sys, time, tracemalloc
+import sys, time, tracemalloc
 from model.bundle import load_bundle
 from model.errors import BundleError
+
+def peak_bytes():  # of this program; getrusage also counts the one that started it
+    with open("/proc/self/status") as lines:
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
 tracemalloc.start()
-before = resource.getrusage(resource.RUSAGE_SELF)
+started_s, before = time.process_time(), peak_bytes()
 try:
     load_bundle(sys.argv[1])
     sentence = ""
 except BundleError as err:
     sentence = str(err)
-after = resource.getrusage(resource.RUSAGE_SELF)
-print(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+print(time.process_time() - started_s)
 print(tracemalloc.get_traced_memory()[1])
-print((after.ru_maxrss - before.ru_maxrss) * 1024)
+print(peak_bytes() - before)
 print(sentence)
 """
 
@@ -280,4 +284,4 @@ def test_a_refusal_takes_two_seconds_and_64_megabytes_at_most(
     assert named in told[3]
     assert cpu_s <= 2.0
     assert peak <= 64 << 20
-    assert grown <= 64 << 20
+    assert 0 < grown <= 64 << 20
