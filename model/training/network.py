@@ -97,7 +97,8 @@ def forward(
     outputs = ops.cast(clips, form.dtype)
     for stage in spec.STEM:
         outputs = ops.relu(run.conv(outputs, stage.name, stage.strides))
-    outputs = ops.max_pool(outputs, spec.POOL, padding="same")
+    # Strides are told although they are the default: Keras 3.15 mistakes that default on JAX.
+    outputs = ops.max_pool(outputs, spec.POOL, spec.POOL, padding="same")
     for block in spec.BLOCKS:
         outputs = run.block(outputs, block)
     pooled = ops.mean(ops.cast(outputs, "float32"), axis=(1, 2, 3))

@@ -1,0 +1,48 @@
+"""Claims about the bundle of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.bundle import load_bundle
+from model.training.export import settle_statistics, write_bundle
+from model.training.run import begin
+from tests.model.training.stand_in import BlockSource, tiny_recipe
+
+# A graph is traced in seconds, on a busy machine in many.
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_statistics_are_those_of_all_batches_together() -> None:
+    """For the first BatchNorm: mean and variance over two batches equal those of both at once."""
+    run = begin(tiny_recipe())
+    batches = [BlockSource(run.recipe).training(run.recipe.phases[0]).batch(i) for i in (0, 1)]
+    weights = run.state.averaged()
+    before = {name: array.copy() for name, array in weights.items()}
+    settled = settle_statistics(run.trainer, weights, batches)
+    both = np.concatenate([batch.clips for batch in batches])
+    wanted = run.trainer.statistics(weights, both)
+    for part in ("moving_mean", "moving_variance"):
+        name = f"stem/norm/{part}"
+        np.testing.assert_allclose(settled[name], wanted[name], rtol=1e-3, atol=1e-6)
+    for name, array in before.items():
+        np.testing.assert_array_equal(weights[name], array)
+        if name not in wanted:
+            np.testing.assert_array_equal(settled[name], array)
+
+
+def test_the_bundle_can_be_loaded_and_says_how_to_feed_it(tmp_path: Path) -> None:
+    """Labels, shape, rate and hop are the recipe's; the weights come back bit by bit."""
+    recipe = tiny_recipe(analysis_fps=8.0, hop=2)
+    run = begin(recipe)
+    weights = run.state.averaged()
+    write_bundle(recipe, weights, tmp_path / "bundle")
+    bundle = load_bundle(str(tmp_path / "bundle"))
+    facts = bundle.manifest
+    assert (facts.name, facts.labels, facts.is_trained) == ("tiny", recipe.head.labels, True)
+    assert (facts.frames, facts.size_px, facts.analysis_fps, facts.hop) == (8, 32, 8.0, 2)
+    np.testing.assert_array_equal(bundle.score_kernel, weights["scores/kernel"])
+    np.testing.assert_array_equal(bundle.weights["head/kernel"], weights["head/kernel"])

@@ -1,0 +1,54 @@
+"""Claims about how a run begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.bundle import UNTRAINED, save_bundle, untrained_bundle
+from model.engines import has_native_bfloat16
+from model.errors import TrainingError
+from model.training.network import first_weights
+from model.training.run import activation_dtype, start_weights
+from tests.model.training.stand_in import tiny_recipe
+
+
+def test_precision_is_what_was_asked_for() -> None:
+    """auto is bfloat16 exactly where the processor has it."""
+    assert activation_dtype(tiny_recipe(precision="mixed_float16")) == "float16"
+    wanted = "bfloat16" if has_native_bfloat16() else "float32"
+    assert activation_dtype(tiny_recipe(precision="auto")) == wanted
+
+
+def test_without_a_bundle_weights_are_drawn() -> None:
+    """From the recipe's seed."""
+    wanted = first_weights(8, 11, 3, zero_gamma=True)
+    found = start_weights(tiny_recipe())
+    assert all((found[name] == array).all() for name, array in wanted.items())
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_fine_tuning_takes_the_weights_of_a_bundle(tmp_path: Path, is_new: bool) -> None:
+    """All of them where labels agree; new scores where they differ or where it is asked for."""
+    bundle = untrained_bundle(UNTRAINED.model_copy(update={"units": 8, "name": "mine"}))
+    save_bundle(bundle, tmp_path / "mine")
+    recipe = tiny_recipe(init={"bundle": str(tmp_path / "mine"), "new_head": is_new})
+    found = start_weights(recipe)
+    for name, array in bundle.weights.items():
+        np.testing.assert_array_equal(found[name], array)
+    assert bool((found["scores/kernel"] == bundle.score_kernel).all()) != is_new
+    other = tiny_recipe(
+        init={"bundle": str(tmp_path / "mine")},
+        head={"units": 8, "labels": ["fall", "sit"]},
+        data={"kind": "manifest", "path": "clips.json"},
+    )
+    assert start_weights(other)["scores/kernel"].shape == (8, 2)
+
+
+def test_a_bundle_of_another_form_is_refused() -> None:
+    """Both sides are named."""
+    recipe = tiny_recipe(init={"bundle": "untrained"})
+    with pytest.raises(TrainingError, match="untrained: has units 256, the recipe 8"):
+        start_weights(recipe)

@@ -1,0 +1,76 @@
+"""Claims about a step: what moves, what does not, and in every precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.training.objective import draw_mix
+from model.training.run import Run, begin
+from model.training.state import decay_at
+from tests.model.training.stand_in import BlockSource, tiny_recipe
+
+# A graph is traced in seconds, on a busy machine in many.
+pytestmark = pytest.mark.timeout(240)
+
+
+def one_step(run: Run, step: int = 0) -> Any:
+    recipe = run.recipe
+    batch = BlockSource(recipe).training(recipe.phases[0]).batch(step)
+    mix = draw_mix(recipe.mixup_alpha, 4, recipe.seed, step)
+    return run.trainer.step(batch, mix, decay_at(step, recipe.ema_decay))
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_steps_make_the_loss_smaller_in_every_precision(precision: str) -> None:
+    """Eight steps on one batch; figures are finite."""
+    run = begin(tiny_recipe(precision=precision, mixup_alpha=0.0))
+    told = []
+    for step in range(8):
+        batch = BlockSource(run.recipe).training(run.recipe.phases[0]).batch(0)
+        told.append(run.trainer.step(batch, draw_mix(0.0, 4, 0, step), decay_at(step, 0.9)))
+    assert np.isfinite([p.loss for p in told]).all()
+    assert told[-1].loss < 0.7 * told[0].loss
+
+
+def test_a_step_moves_what_trains_and_nothing_frozen() -> None:
+    """Frozen weights and statistics keep their bits; others, averages and statistics move."""
+    init = {"bundle": "untrained", "freeze": ["stem", "stem1"]}
+    run = begin(tiny_recipe(init=init, head={}))
+    before = run.state.arrays()
+    one_step(run)
+    one_step(run, 1)  # the first has a learning rate of 0
+    after = run.state.arrays()
+    moved = {name for name in before if (before[name] != after[name]).any()}
+    frozen = {name for name in before if name.startswith(("weights/stem/", "weights/stem1/"))}
+    assert frozen
+    assert not moved & frozen
+    for name in ("conv/spatial/kernel", "norm/gamma", "norm/moving_mean", "norm/moving_variance"):
+        assert {f"weights/stem2/{name}", f"average/stem2/{name}"} <= moved
+
+
+def test_equal_seeds_give_equal_bits() -> None:
+    """Two runs of three steps agree in every array; another seed does not."""
+    runs = [begin(tiny_recipe()), begin(tiny_recipe()), begin(tiny_recipe(seed=9))]
+    for run in runs:
+        for step in range(3):
+            one_step(run, step)
+    one, again, other = (run.state.arrays() for run in runs)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, again[name], err_msg=name)
+    assert (one["weights/head/kernel"] != other["weights/head/kernel"]).any()
+
+
+def test_scores_come_from_given_weights() -> None:
+    """A pass uses what it is given, not the state, and changes nothing."""
+    run = begin(tiny_recipe())
+    clips = BlockSource(run.recipe).training(run.recipe.phases[0]).batch(0).clips
+    weights = run.state.averaged()
+    logits = run.trainer.scores(weights, clips)
+    assert logits.shape == (4, 11)
+    weights["scores/bias"] = weights["scores/bias"] + 1
+    np.testing.assert_allclose(run.trainer.scores(weights, clips), logits + 1, rtol=1e-5)
+    ones = np.ones_like(logits)
+    assert run.trainer.loss(logits * 0, ones, ones) == pytest.approx(np.log(2), rel=1e-5)

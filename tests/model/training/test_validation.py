@@ -1,0 +1,37 @@
+"""Claims about the figures on held-out clips."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model.training.validation import average_precision, measure
+
+
+def test_average_precision_is_the_textbook_one() -> None:
+    """Ranks 1 and 3 of 4 are true: (1/1 + 2/3) / 2; none or all true has no figure."""
+    scores = np.array([4.0, 3.0, 2.0, 1.0], np.float32)
+    found = average_precision(scores, np.array([1, 0, 1, 0], np.float32))
+    assert found == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision(scores, np.ones(4, np.float32)) is None
+    assert average_precision(scores, np.zeros(4, np.float32)) is None
+
+
+def test_what_is_undecided_does_not_count() -> None:
+    """A wrong answer of weight 0 leaves the mean at 1; a label that never occurs is left out."""
+    logits = np.array([[2.0, 0.0], [1.0, 1.0], [9.0, 2.0]], np.float32)
+    targets = np.array([[1, 0], [0, 0], [0, 0]], np.float32)
+    weights = np.array([[1, 1], [1, 1], [0, 1]], np.float32)
+    found = measure(logits, targets, weights, ("a", "b"), "sigmoid")
+    assert found == {"average_precision/a": 1.0, "mean_average_precision": 1.0}
+    assert measure(logits[:1], targets[:1], weights[:1], ("a", "b"), "sigmoid") == {}
+
+
+def test_one_label_gives_accuracy() -> None:
+    """Two of three known clips are right; the fourth is not known."""
+    logits = np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 2.0], [0.0, 1.0]], np.float32)
+    targets = np.array([[1, 0], [0, 1], [0, 1], [1, 0]], np.float32)
+    weights = np.array([[1, 1], [1, 1], [1, 1], [0, 0]], np.float32)
+    found = measure(logits, targets, weights, ("a", "b"), "softmax")
+    assert found == {"accuracy": pytest.approx(2 / 3)}
+    assert measure(logits[3:], targets[3:], weights[3:], ("a", "b"), "softmax") == {}
