@@ -23,6 +23,10 @@ class EngineFailedError(ModelError):
     """The runtime failed; the classifier is unusable afterwards and its process is replaced."""
 
 
+class EvaluationError(ModelError):
+    """What is to be evaluated cannot be read or does not fit; the operator must correct it."""
+
+
 class DataError(ModelError):
     """Data for training cannot be had: a file, a manifest or a worker that reads them failed."""
 

@@ -16,12 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from model.errors import BundleError, DataError, EngineUnavailableError, TrainingError
+from model.errors import (
+    BundleError,
+    DataError,
+    EngineUnavailableError,
+    EvaluationError,
+    TrainingError,
+)
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
 from pipeline.bundles import bundle_group
 from pipeline.datasets import data
 from pipeline.errors import ConfigError
+from pipeline.evaluations import calibrate, evaluate, tune
 from pipeline.title import hide_arguments
 from pipeline.training import train
 from streamer.redact import redact
@@ -30,7 +37,14 @@ if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
 
 
-OPERATOR_ERRORS = (ConfigError, BundleError, DataError, EngineUnavailableError, TrainingError)
+OPERATOR_ERRORS = (
+    ConfigError,
+    BundleError,
+    DataError,
+    EngineUnavailableError,
+    EvaluationError,
+    TrainingError,
+)
 
 
 class Commands(click.Group):
@@ -251,7 +265,5 @@ def doctor(is_json: bool, port: int) -> None:
     click.get_current_context().exit(int(any(check.verdict == "fail" for check in checks)))
 
 
-main.add_command(bench)
-main.add_command(bundle_group)
-main.add_command(data)
-main.add_command(train)
+for command in (bench, bundle_group, data, train, calibrate, tune, evaluate):
+    main.add_command(command)
