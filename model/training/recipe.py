@@ -142,8 +142,8 @@ class Recipe(Strict):
     mixup_alpha: float = Field(0.0, ge=0, le=10)
     """Of the beta distribution of the shares in which pairs of clips are mixed; 0 mixes none."""
     moment_share: float = Field(0.0, ge=0, le=10)
-    """Weight of a second loss: of what the network's time positions (4 frames each) show, one by one.
-    Its layer is not part of the bundle."""
+    """Weight of a second loss: of what each of the network's time positions (4 frames) shows. Its
+    layer is not part of the bundle."""
     zero_gamma: bool = True
     """Begin each block as its shortcut alone."""
     ema_decay: float = Field(0.999, ge=0, lt=1)
