@@ -35,9 +35,9 @@ LEAST_AREA: Final = 0.003
 LEAST_VISIBLE: Final = 0.3
 SEEN_AREA: Final = 0.0002
 """Smaller than 3 pixels of 112 x 112 nobody can see anything."""
-BRIEF: Final = 2
-LASTING: Final = 5
-"""Frames to each side: something travels if it does so over both, else it only moves to and fro."""
+BRIEF_S: Final = 0.2
+LASTING_S: Final = 0.5
+"""To each side: something travels if it does so over both, else it only moves to and fro."""
 _OPEN = 0.5
 """Undecided inside this file: then `and` is the minimum and `or` the maximum."""
 
@@ -101,8 +101,8 @@ def object_states(track: Track, times_s: Series) -> Series:
     Returns:
         float64 (n, 7) in order of `MOTION`: 0, 1, or 0.5 where undecided. New array.
     """
-    brief = _travel_states(track, times_s, BRIEF)
-    travel = np.minimum(brief, _travel_states(track, times_s, LASTING))
+    brief = _travel_states(track, times_s, BRIEF_S)
+    travel = np.minimum(brief, _travel_states(track, times_s, LASTING_S))
     states = np.zeros((len(times_s), len(MOTION)))
     states[:, :6] = travel
     # To and fro is motion, but it leads nowhere.
@@ -138,8 +138,10 @@ def frame_labels(tracks: Sequence[Track], nuisances: Series, times_s: Series) ->
     return decided(np.concatenate([motion, nuisances], axis=1))
 
 
-def _travel_states(track: Track, times_s: Series, reach: int) -> Series:
-    """Return the states of the first six labels as seen over `reach` frames to each side."""
+def _travel_states(track: Track, times_s: Series, reach_s: float) -> Series:
+    """Return the states of the first six labels as seen over `reach_s` to each side."""
+    step_s = (times_s[-1] - times_s[0]) / max(len(times_s) - 1, 1)
+    reach = max(1, round(reach_s / max(float(step_s), 1e-3)))
     velocity = rate(track.centre, times_s, reach)
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
     moves = _moves(speed, track.height)

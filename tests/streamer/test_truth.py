@@ -161,3 +161,12 @@ def test_states_become_labels() -> None:
     states = graded(np.array([0.0, 0.1, 0.15, 0.2, 1.0]), 0.1, 0.2)
     assert states.tolist() == [0, 0, 0.5, 1, 1]
     assert np.isnan(decided(states)[2])
+
+
+def test_the_frame_rate_does_not_change_what_is_told() -> None:
+    """To and fro at 20 frames a second is as little travel as at 10."""
+    fine = np.arange(2 * N) / 20.0
+    sway = 0.5 + np.stack([0.02 * np.sin(2 * np.pi * 1.4 * fine), 0 * fine], -1)
+    one = np.ones_like(fine)
+    states = object_states(Track(sway, 0.4 * one, one, 0 * one, 0.05 * one, one), fine)
+    assert not (states[16:-16, :6] == 1).any()
