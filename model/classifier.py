@@ -24,6 +24,10 @@ Scores = npt.NDArray[np.float32]
 Embeddings = npt.NDArray[np.float32]
 """float32 (N, E)."""
 
+Maps = npt.NDArray[np.float32]
+"""float32 (N, T', H', W', K): what each place of a clip adds to the logits; T' positions share the
+clip's time evenly, H' x W' its picture. The mean over places is the logit."""
+
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2, "float16": 5e-3, "int8": 0.1}
 """Largest accepted difference of embeddings by precision, relative to the largest component of the
 reference. int8 was 0.03 to 0.06 off on rendered scenes at 64 to 256 px, the same label on top."""
@@ -147,6 +151,23 @@ class Classifier(Protocol):
 
         Returns:
             float32 (N, K) in [0, 1] and float32 (N, E); new arrays, owned by the caller.
+
+        Raises:
+            ValueError: shape or dtype differs from the bundle's.
+            EngineFailedError: the runtime failed; this object is unusable afterwards.
+        """
+        ...
+
+    def localize(self, clips: Clips) -> Maps:
+        """Say what each place of a clip adds to each label's logit.
+
+        A second pass in full, for the few windows that raise an event; blocks as `predict` does.
+
+        Args:
+            clips: as for `predict`.
+
+        Returns:
+            float32 (N, T', H', W', K); a new array, owned by the caller.
 
         Raises:
             ValueError: shape or dtype differs from the bundle's.

@@ -11,6 +11,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+DEFAULT_BUNDLE = "untrained"
+"""What runs where nothing else is asked for."""
+
 EngineName = Literal["tensorflow", "openvino"]
 
 
@@ -19,8 +22,8 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    bundle: str = "untrained"
-    """Name of a built-in bundle, or path of a bundle folder."""
+    bundle: str = DEFAULT_BUNDLE
+    """Name of a built-in bundle, or path of a bundle's folder or zip."""
     engine: EngineName = "tensorflow"
     """Runtime of the network; openvino needs the extra of that name."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
@@ -32,6 +35,8 @@ class ModelConfig(BaseModel):
     """Keep compiled graphs and what was measured at warm-up on disk: a restart is then faster."""
     cache_dir: Path | None = None
     """Folder for that; by default the user's own cache folder."""
+    embeddings: bool = False
+    """Pass the embedding of each window on with its scores, 4 bytes a value."""
     mode: Literal["auto", "steps", "full"] = "auto"
     """auto: windows that follow each other are computed from their new frames, with the same
     result, where that is faster here (a causal bundle always is); steps: even where it is not;

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model import spec
+from model.manifest import Activation
 
 PairForm = Literal["pairs", "collapsed"]
 """How a 3x3x3 pair is run: as its two halves, or as one full kernel."""
@@ -72,6 +73,7 @@ class FusedNetwork:
         head_kernel: float32 (C, E).
         head_bias: float32 (E,).
         temporal_padding: `same` or `causal`, for all convolutions and averages.
+        activation: from logits to scores.
     """
 
     stem: tuple[FusedConv, ...]
@@ -79,6 +81,7 @@ class FusedNetwork:
     head_kernel: Array
     head_bias: Array
     temporal_padding: spec.TemporalPadding
+    activation: Activation = "sigmoid"
 
 
 def fuse(
@@ -88,6 +91,7 @@ def fuse(
     stem: PairForm = "collapsed",
     blocks: PairForm = "pairs",
     pixel_scale: float = spec.PIXEL_SCALE,
+    activation: Activation = "sigmoid",
 ) -> FusedNetwork:
     """Rewrite a network for inference.
 
@@ -99,6 +103,7 @@ def fuse(
         blocks: form of the 3x3x3 pairs of the blocks.
         pixel_scale: folded into the first kernel, so that the graph takes bytes (exact in bfloat16
             too).
+        activation: from logits to scores.
 
     Returns:
         New arrays; `weights` is not kept.
@@ -113,6 +118,7 @@ def fuse(
         np.array(weights["head/kernel"], np.float32),
         np.array(weights["head/bias"], np.float32),
         temporal_padding,
+        activation,
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from model.bundle import load_manifest
 from model.errors import ModelError
+from model.manifest import Manifest
 from pipeline import wiring
 from pipeline.batching import Batcher
 from pipeline.camera import Camera, Signal
@@ -33,7 +34,8 @@ from pipeline.mailbox import Mailbox
 from pipeline.metrics import Metrics
 from pipeline.observer import Observer
 from pipeline.overload import LiveCamera, Overload, Quality
-from pipeline.records import Event, Prediction, Window
+from pipeline.places import Places
+from pipeline.records import Event, Located, Prediction, Window
 from pipeline.sinks.base import Sink
 from pipeline.status import StatusBoard
 from pipeline.supervise import supervise
@@ -48,6 +50,7 @@ from streamer.notes import FromCapture, RingSpec
 from streamer.reconnect import Backoff
 from streamer.resolver import Resolver
 from streamer.ring import reclaim_stale_rings, remove_ring
+from streamer.worker_notes import WindowRef
 
 log = logging.getLogger(__name__)
 
@@ -78,16 +81,15 @@ class Pipeline:
         self, config: PipelineConfig, clock: Clock, sinks: Sequence[Sink], factory: str = ""
     ) -> None:
         wiring.check_devices(config)
-        try:
-            manifest = load_manifest(config.model.bundle)
-        except ModelError as err:
-            raise ConfigError(f"model.bundle: {err}") from err
+        wiring.check_overlays(config)
+        manifest = self._manifest = _manifest_of(config)
         self.config = config
         product = version("bresnet-stream")
         self.status = StatusBoard(clock, product)
         self.metrics = Metrics(clock, manifest.name, product)
         if manifest.is_trained:
-            self.metrics.add_events(manifest.labels)
+            self.metrics.add_events(wiring.labels_of(manifest, "motion"))
+            self.metrics.add_nuisances(wiring.labels_of(manifest, "nuisance"))
         self._clock = clock
         self._sinks = sinks
         self._sampled = wiring.sampling(config, manifest)
@@ -102,7 +104,7 @@ class Pipeline:
             self.metrics, self.status, self._resolved, config.batching.max_wait_s
         )
         self._windows: Mailbox[Window] = Mailbox(_NOTES)
-        self._decisions: Mailbox[Signal | Prediction] = Mailbox(_SIGNALS)
+        self._decisions: Mailbox[Signal | Prediction | Located] = Mailbox(_SIGNALS)
         self._outboxes: dict[str, Mailbox[Event]] = {
             sink.name: Mailbox(_EVENTS, partial(self._expired, sink.name)) for sink in sinks
         }
@@ -219,10 +221,13 @@ class Pipeline:
             observer=self._observer,
         )
         detectors = {
-            name: Detector(name, self.config.detector, lambda: uuid.uuid4().hex)
+            name: Detector(name, self.config.detector, lambda: uuid.uuid4().hex, self._manifest)
             for name in self._cameras
         }
-        fanout = Fanout(self._decisions, detectors, self._outboxes, self._clock, self._observer)
+        ask_where = self._places(inference.reference) if self.config.detector.regions else None
+        fanout = Fanout(
+            self._decisions, detectors, self._outboxes, self._clock, self._observer, ask_where
+        )
         stages += [
             ("inference:receive", inference.receive()),
             ("inference:dispatch", inference.dispatch()),
@@ -232,6 +237,14 @@ class Pipeline:
             delivery = Delivery(sink, self._outboxes[sink.name], self._clock, self._observer)
             stages.append((f"sink:{sink.name}", delivery.run()))
         return [group.create_task(coroutine, name=name) for name, coroutine in stages]
+
+    def _places(self, reference: Callable[[Window], WindowRef]) -> Callable[[Event, Window], None]:
+        """Return what asks the worker where an event is."""
+        overlays = self.config.detector.overlays
+        places = Places(self._worker.locate, reference, self._decisions.put, overlays)
+        self._worker.hear_places(places.placed)
+        self._worker.listen(lambda: places.forget() if self._worker.ready is None else None)
+        return places.ask
 
     def _add_camera(self, reader: ReaderConfig, ring: RingSpec) -> CaptureJob:
         config = next(c for c in self.config.cameras if c.id == reader.camera)
@@ -322,6 +335,13 @@ class Pipeline:
 
     def _advance(self, camera: str, until_seq: int) -> None:
         self._capture_of[camera].advance(camera, until_seq)
+
+
+def _manifest_of(config: PipelineConfig) -> Manifest:
+    try:
+        return load_manifest(config.model.bundle)
+    except ModelError as err:
+        raise ConfigError(f"model.bundle: {err}") from err
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

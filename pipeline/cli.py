@@ -19,6 +19,7 @@ import click
 from model.errors import BundleError, DataError, EngineUnavailableError, TrainingError
 from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemble
 from pipeline.benches import bench
+from pipeline.bundles import bundle_group
 from pipeline.datasets import data
 from pipeline.errors import ConfigError
 from pipeline.title import hide_arguments
@@ -253,3 +254,4 @@ def doctor(is_json: bool, port: int) -> None:
 main.add_command(bench)
 main.add_command(train)
 main.add_command(data)
+main.add_command(bundle_group)

@@ -86,6 +86,15 @@ class WorkerConfig(Strict):
     """Longest wait, seconds."""
 
 
+class OverlayConfig(Strict):
+    """Pictures of where events happen."""
+
+    folder: Path
+    """Takes a small PNG an event; it must exist."""
+    keep: int = Field(1000, ge=1, le=1_000_000)
+    """Pictures that are kept; older ones are removed."""
+
+
 class DetectorConfig(Strict):
     """How scores become events; the same machine serves `motion` and the model's labels."""
 
@@ -93,24 +102,33 @@ class DetectorConfig(Strict):
     """Motion score that begins an event."""
     motion_off: float = Field(0.25, ge=0, le=1)
     """Motion score below which an event may end."""
-    score_on: float = Field(0.6, gt=0, le=1)
-    """Label score that begins an event (bundles carry tuned ones)."""
-    score_off: float = Field(0.4, ge=0, le=1)
-    """Label score below which an event may end."""
-    smoothing_s: float = Field(0.3, ge=0)
-    """Time constant of the exponential smoothing, seconds."""
-    min_duration_s: float = Field(0.3, ge=0)
-    """The score must stay above `on` this long before the start is told."""
+    score_on: float | None = Field(None, gt=0, le=1)
+    """Label score that begins an event; the bundle's own for each label, else 0.6, where absent."""
+    score_off: float | None = Field(None, ge=0, le=1)
+    """Label score below which an event may end; the bundle's own, else 0.4, where absent."""
+    smoothing_s: float | None = Field(None, ge=0)
+    """Time constant of the exponential smoothing, seconds; the bundle's own for each label, and 0.3
+    for motion, where absent."""
+    min_duration_s: float | None = Field(None, ge=0)
+    """The score must stay above `on` this long before the start is told; the bundle's own for each
+    label, and 0.3 for motion, where absent."""
     quiet_s: float = Field(1.5, ge=0)
     """The score must stay below `off` this long before the end is told."""
     update_s: float = Field(5.0, gt=0)
     """Seconds between two updates of a running event."""
+    motion_events: Literal["auto", "always", "never"] = "auto"
+    """Events `motion` of the motion gate alone. auto: while no scores of a trained bundle can tell
+    what moves; always: also besides them, unless a nuisance goes on; never: not even then."""
+    regions: bool = True
+    """Look for the place of each event that scores have raised: one more window for the worker."""
+    overlays: OverlayConfig | None = None
+    """Also write a picture of it."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         for name in ("motion", "score"):
             on, off = getattr(self, f"{name}_on"), getattr(self, f"{name}_off")
-            if off > on:
+            if None not in (on, off) and off > on:
                 raise ValueError(f"{name}_off ({off}) must not be above {name}_on ({on})")
         return self
 

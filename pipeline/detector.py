@@ -1,9 +1,9 @@
 """Scores become events: something begins, goes on and ends, told exactly once each.
 
 In: the motion score of each frame and the label scores of each window, with capture times. Out:
-start, update and end of events. One small machine a label: exponential smoothing, a threshold to
-begin, a lower one to end, a minimum duration and a quiet time. Pure: time comes in with the data,
-ids from the caller.
+start, update and end of events, and asides: nuisances that come and go, and starts that were not
+told. One small machine a label (`track`), what each label is for (`limits`), and who silences whom
+(`suppression`). Pure: time comes in with the data, ids from the caller.
 Invariant: for each label starts and ends alternate, and an event never spans two runs (as windows
 never do): the camera calls `end_all(..., "reset")` on every new run but the first, however short
 the gap was.
@@ -11,125 +11,21 @@ the gap was.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 
+from model.manifest import Manifest
 from pipeline.config import DetectorConfig
-from pipeline.records import EndReason, Event, Prediction, Timeline
+from pipeline.limits import rules_of
+from pipeline.records import EndReason, Event, Nuisance, Prediction, Region, Suppressed, Timeline
+from pipeline.suppression import LASTING, Claim, blocker
+from pipeline.track import UNSEEN_S, Moment, Track
+
+__all__ = ["MOTION", "UNSEEN_S", "Detector"]
 
 MOTION = "motion"
 """The label of events that come from the motion gate."""
-UNSEEN_S = 5.0
-"""Seconds without any window (gate closed, worker away) after which a label's event ends; longer
-than the 3.2 s of a window at 10 fps, so that even a hop of a whole window is no interruption."""
-ROUNDING_S = 1e-6
-"""Capture times are sums of floats: a duration this close to a limit has reached it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """When a score was seen, and what events of that moment carry with them."""
-
-    media_s: float
-    wall: datetime
-    timeline: Timeline
-
-
-class _Track:
-    """The machine of one label; `event` is the active event as told last, else None."""
-
-    def __init__(self, on: float, off: float, config: DetectorConfig) -> None:
-        self.event: Event | None = None
-        self.smoothed = 0.0
-        self._on, self._off, self._config = on, off, config
-        self._last_s = -math.inf
-        self._told_s = -math.inf
-        self._seen_s = -math.inf
-        self._onset: _Moment | None = None
-        self._above_since_s = math.inf
-
-    def take(self, score: float, moment: _Moment) -> bool:
-        """Follow the score; return False where time stands or the score is no number."""
-        smoothing_s = self._config.smoothing_s
-        elapsed_s = moment.media_s - self._last_s
-        if elapsed_s <= 0 or math.isnan(score):
-            return False
-        # Before the first score an infinite time has elapsed: it counts in full.
-        weight = 1.0 if smoothing_s == 0 else -math.expm1(-elapsed_s / smoothing_s)
-        self.smoothed += weight * (score - self.smoothed)
-        self._last_s = moment.media_s
-        self._note_limits(score, moment)
-        return True
-
-    def start(self, event_id: str, camera: str, label: str, moment: _Moment) -> Event:
-        """Begin an event, back-dated to the first score above `off` of this rise."""
-        onset = self._onset or moment
-        self._told_s = moment.media_s
-        self.event = Event(
-            event_id=event_id,
-            phase="start",
-            camera=camera,
-            label=label,
-            onset_s=onset.media_s,
-            detected_s=moment.media_s,
-            ended_s=None,
-            ended_by=None,
-            onset_wall=onset.wall.astimezone(UTC).isoformat(timespec="milliseconds"),
-            score=self.smoothed,
-            peak=self.smoothed,
-            timeline=moment.timeline,
-        )
-        return self.event
-
-    def go_on(self, event: Event, moment: _Moment) -> Event | None:
-        """Return an update where one is due; keep the peak in any case."""
-        self.event = replace(event, score=self.smoothed, peak=max(event.peak, self.smoothed))
-        if not _has_passed(self._told_s, self._config.update_s, moment.media_s):
-            return None
-        self._told_s = moment.media_s
-        update = replace(self.event, phase="update", detected_s=moment.media_s)
-        self.event = replace(update, timeline=moment.timeline)
-        return self.event
-
-    def end(self, event: Event, reason: EndReason, moment: _Moment) -> Event:
-        """End the event at the last moment the score was there, not at the moment this is known."""
-        self.event, self._onset, self._above_since_s = None, None, math.inf
-        return replace(
-            event,
-            phase="end",
-            detected_s=max(self._last_s, moment.media_s),
-            ended_s=max(self._seen_s, event.onset_s),
-            ended_by=reason,
-            score=self.smoothed,
-            timeline=moment.timeline,
-        )
-
-    def may_start(self) -> bool:
-        """Tell whether the smoothed score has been above `on` for the minimum duration."""
-        return _has_passed(self._above_since_s, self._config.min_duration_s, self._last_s)
-
-    def is_quiet(self) -> bool:
-        """Tell whether the score has been below `off` for the quiet time."""
-        is_low = self.smoothed < self._off
-        return is_low and _has_passed(self._seen_s, self._config.quiet_s, self._last_s)
-
-    def is_unseen(self, now_s: float) -> bool:
-        """Tell whether the label has had no score for so long that its event must end."""
-        return now_s - self._last_s > max(UNSEEN_S, self._config.quiet_s)
-
-    def _note_limits(self, score: float, moment: _Moment) -> None:
-        """Note since when the score is above `off` (raw or smoothed) and above `on` (smoothed)."""
-        if max(score, self.smoothed) < self._off:
-            self._onset = None
-        elif self._onset is None:
-            self._onset = moment
-        is_above = self.smoothed >= self._on
-        self._above_since_s = min(self._above_since_s, moment.media_s) if is_above else math.inf
-        # The raw score ends an event to the frame; the smoothed one ignores a blip of noise.
-        if min(score, self.smoothed) >= self._off:
-            self._seen_s = moment.media_s
 
 
 class Detector:
@@ -139,13 +35,23 @@ class Detector:
         camera: camera id.
         config: thresholds and times.
         new_id: returns a new unique event id at each call.
+        manifest: of the bundle whose scores come; its tuned limits and kinds of labels count.
+            Without it every label is motion, and the gate raises events of its own.
     """
 
-    def __init__(self, camera: str, config: DetectorConfig, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        camera: str,
+        config: DetectorConfig,
+        new_id: Callable[[], str],
+        manifest: Manifest | None = None,
+    ) -> None:
         self._camera = camera
-        self._config = config
+        self._rules = rules_of(config, manifest)
         self._new_id = new_id
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: dict[str, Track] = {}
+        self._claim: Claim | None = None
+        self._asides: list[Suppressed | Nuisance] = []
         self._run = -1
         self._first_valid_run = 0
 
@@ -164,11 +70,13 @@ class Detector:
         Returns:
             what happened now, oldest first; mostly nothing.
         """
-        moment = _Moment(media_s, wall, timeline)
+        moment = Moment(media_s, wall, timeline)
         events = self._observe(MOTION, score if is_warm else 0.0, moment)
         for label, track in self._tracks.items():
-            if label != MOTION and track.event and track.is_unseen(media_s):
-                events.append(track.end(track.event, "quiet", moment))
+            # A covered camera shows no motion, so that the gate lets no window through.
+            is_lasting = label in LASTING and self._is_nuisance(label) and not track.is_low()
+            if label != MOTION and track.is_unseen(media_s) and not is_lasting:
+                events += self._end(track, label, "quiet", moment)
         return events
 
     def observe_prediction(self, prediction: Prediction, wall: datetime) -> list[Event]:
@@ -186,12 +94,19 @@ class Detector:
         run = prediction.window.run
         if not prediction.is_trained or run < max(self._run, self._first_valid_run):
             return []
-        moment = _Moment(prediction.window.media_end_s, wall, prediction.timeline)
+        moment = Moment(prediction.window.media_end_s, wall, prediction.timeline)
         events = self._begin_run(moment) if run > self._run >= 0 else []
         self._run = run
-        for label, score in zip(prediction.labels, prediction.scores, strict=True):
-            if label != MOTION:  # that name belongs to the gate
-                events.extend(self._observe(label, score, moment))
+        scores = dict(zip(prediction.labels, prediction.scores, strict=True))
+        # What silences a label must be known before the label is looked at.
+        for kind in ("nuisance", "motion"):
+            for label, score in scores.items():
+                # The name motion belongs to the gate.
+                if label != MOTION and self._rules.kind(label) == kind:
+                    events += self._observe(label, score, moment)
+        if self._claim is not None:
+            has_event = any(label != MOTION for label, _ in self.active())
+            self._claim.hear(moment.media_s, self._nuisances(), has_event=has_event)
         return events
 
     def end_all(
@@ -208,42 +123,130 @@ class Detector:
         Returns:
             the ends; empty where nothing was active, so that a second call is harmless.
         """
-        moment = _Moment(media_s, wall, timeline)
-        tracks = self._tracks.values()
-        events = [track.end(track.event, reason, moment) for track in tracks if track.event]
+        moment = Moment(media_s, wall, timeline)
+        events = []
+        for label, track in self._tracks.items():
+            events += self._end(track, label, reason, moment)
         self._tracks.clear()
         self._first_valid_run = self._run + 1
         return events
 
+    def locate(self, event_id: str, region: Region, wall: datetime) -> list[Event]:
+        """Take where an event happens, which is found out after its start was told.
+
+        Args:
+            event_id: as told.
+            region: where and when.
+            wall: wall time of the frame that decided, aware.
+
+        Returns:
+            an update; empty where the event is over.
+        """
+        for track in self._tracks.values():
+            event = track.event
+            if event is not None and track.is_told and event.event_id == event_id:
+                moment = Moment(event.detected_s, wall, event.timeline)
+                return [track.update(replace(event, region=region), moment)]
+        return []
+
     def active(self) -> tuple[tuple[str, float], ...]:
         """Return label and smoothed score of each event that goes on."""
         tracks = self._tracks.items()
-        return tuple((label, track.smoothed) for label, track in tracks if track.event)
+        return tuple((label, t.smoothed) for label, t in tracks if t.event and t.is_told)
 
-    def _begin_run(self, moment: _Moment) -> list[Event]:
-        """End what a window of a newer run shows to be over, should the camera not have said so."""
-        labels = [label for label in self._tracks if label != MOTION]
-        tracks = [self._tracks.pop(label) for label in labels]
-        return [track.end(track.event, "reset", moment) for track in tracks if track.event]
+    def asides(self) -> list[Suppressed | Nuisance]:
+        """Return, once, what happened besides events since the last call."""
+        asides, self._asides = self._asides, []
+        return asides
 
-    def _observe(self, label: str, score: float, moment: _Moment) -> list[Event]:
-        track = self._tracks.get(label) or self._tracks.setdefault(label, self._track(label))
+    # ---- one label -------------------------------------------------------------------------------
+
+    def _observe(self, label: str, score: float, moment: Moment) -> list[Event]:
+        track = self._track(label)
         if not track.take(score, moment):
             return []
         if track.event is None:
-            is_due = track.may_start()
-            return [track.start(self._new_id(), self._camera, label, moment)] if is_due else []
+            return self._begin(track, label, moment) if track.may_start() else []
         if track.is_quiet():
-            return [track.end(track.event, "quiet", moment)]
-        update = track.go_on(track.event, moment)
-        return [update] if update else []
+            return self._end(track, label, "quiet", moment)
+        return self._go_on(track, track.event, moment)
 
-    def _track(self, label: str) -> _Track:
-        config = self._config
+    def _begin(self, track: Track, label: str, moment: Moment) -> list[Event]:
+        """Begin an event, aloud or in silence, unless a nuisance forbids it."""
+        is_held = label == MOTION and self._rules.gate != "raise"
+        is_told = not (is_held or self._is_nuisance(label))
+        reason = self._silencer(label) if is_told else None
+        if reason is not None:
+            if track.block():
+                self._asides.append(Suppressed(self._camera, label, reason))
+            return []
+        event = track.start(self._new_id(), self._camera, label, moment, is_told=is_told)
+        if is_held:
+            self._claim = Claim(event.onset_s, moment.media_s)
+        elif not is_told:
+            self._disturbed(track, event, is_active=True)
+        return [event] if is_told else []
+
+    def _go_on(self, track: Track, event: Event, moment: Moment) -> list[Event]:
+        """Tell what is due; motion that was held is told when no scores come."""
+        if track.is_told:
+            update = track.go_on(event, moment)
+            return [update] if update else []
+        is_away = event.label == MOTION and self._claim and self._claim.is_unheard(moment.media_s)
+        if not is_away or self._rules.gate != "confirm":
+            return []
+        self._claim = None
+        return [track.tell(event, moment)]
+
+    def _end(self, track: Track, label: str, reason: EndReason, moment: Moment) -> list[Event]:
+        """End what goes on; told where the start was told."""
+        if track.event is None:
+            return []
+        claim, self._claim = self._claim, None if label == MOTION else self._claim
+        started = []
+        if label == MOTION and claim is not None:
+            if self._rules.gate == "confirm" and not claim.is_scored:
+                started = [track.tell(track.event, moment)]
+            elif (why := claim.reason()) is not None:
+                self._asides.append(Suppressed(self._camera, label, why))
+        event = track.end(track.event, reason, moment)
+        if self._is_nuisance(label):
+            self._disturbed(track, event, is_active=False)
+        return [*started, event] if track.is_told else []
+
+    def _disturbed(self, track: Track, event: Event, *, is_active: bool) -> None:
+        wall = event.onset_wall
+        self._asides.append(Nuisance(self._camera, event.label, is_active, track.smoothed, wall))
+
+    def _begin_run(self, moment: Moment) -> list[Event]:
+        """End what a window of a newer run shows to be over, should the camera not have said so."""
+        events = []
+        for label in [label for label in self._tracks if label != MOTION]:
+            events += self._end(self._tracks.pop(label), label, "reset", moment)
+        return events
+
+    # ---- who silences whom -----------------------------------------------------------------------
+
+    def _silencer(self, label: str) -> str | None:
+        nuisances = self._nuisances()
         if label == MOTION:
-            return _Track(config.motion_on, config.motion_off, config)
-        return _Track(config.score_on, config.score_off, config)
+            return max(nuisances, key=nuisances.__getitem__, default=None)
+        return blocker(nuisances)
 
+    def _nuisances(self) -> dict[str, float]:
+        """Scores of the nuisances that go on, from their first score above `on`."""
+        return {
+            label: track.smoothed
+            for label, track in self._tracks.items()
+            if self._is_nuisance(label) and (track.event is not None or track.is_high())
+        }
 
-def _has_passed(since_s: float, duration_s: float, now_s: float) -> bool:
-    return now_s - since_s >= duration_s - ROUNDING_S
+    def _is_nuisance(self, label: str) -> bool:
+        return self._rules.kind(label) == "nuisance"
+
+    def _track(self, label: str) -> Track:
+        track = self._tracks.get(label)
+        if track is None:
+            limits = self._rules.motion if label == MOTION else self._rules.limits(label)
+            track = self._tracks[label] = Track(limits)
+        return track

@@ -81,6 +81,7 @@ class Rings:
 class _Answers:
     """The outcomes of a batch so far, by window, and the time spent."""
 
+    has_embeddings: bool = False
     scores: dict[int, Score] = field(default_factory=dict)
     transfer_s: float = 0.0
     infer_s: float = 0.0
@@ -106,9 +107,15 @@ class _Answers:
                 window_id=number,
                 outcome="ok",
                 scores=scored.scores.tolist(),
+                embedding=self._embedding(scored),
                 is_step=scored.is_step,
                 reset=scored.reset,
             )
+
+    def _embedding(self, scored: Scored) -> bytes:
+        if not self.has_embeddings or scored.embedding is None:
+            return b""
+        return scored.embedding.astype(np.float32).tobytes()
 
 
 class BatchRunner:
@@ -118,11 +125,18 @@ class BatchRunner:
         streams: of the classifier.
         max_batch: most windows in a batch.
         now: monotonic seconds.
+        has_embeddings: answers carry the embeddings of the windows.
     """
 
     def __init__(
-        self, streams: Streams, max_batch: int, now: Callable[[], float] = time.monotonic
+        self,
+        streams: Streams,
+        max_batch: int,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        has_embeddings: bool = False,
     ) -> None:
+        self._has_embeddings = has_embeddings
         self._streams = streams
         self._max_batch = max_batch
         self._now = now
@@ -136,7 +150,7 @@ class BatchRunner:
         Raises:
             EngineFailedError: the engine is unusable; this process must be replaced.
         """
-        started_at, answers = self._now(), _Answers()
+        started_at, answers = self._now(), _Answers(self._has_embeddings)
         for group in self._streams.groups(batch.windows):
             self._run_group(group, answers)
         audit, self._audit = self._audit, None
@@ -160,7 +174,7 @@ class BatchRunner:
             EngineFailedError: the engine is unusable.
         """
         try:
-            self._audit = self._streams.audit(self._copy) or self._audit
+            self._audit = self._streams.audit(self.copy) or self._audit
         except (RingError, ValueError):
             return
 
@@ -168,7 +182,12 @@ class BatchRunner:
         """Unmap the rings."""
         self._rings.close()
 
-    def _copy(self, window: WindowRef) -> Clips:
+    def copy(self, window: WindowRef) -> Clips:
+        """Return a copy of a window's frames, uint8 (T, S, S, 3).
+
+        Raises:
+            RingError: it is overwritten by now, or the ring is gone.
+        """
         clip = self._rings.newest(window, window.ring.n_frames).copy()
         self._rings.check(window, window.ring.n_frames)
         return clip
@@ -256,7 +275,7 @@ class BatchRunner:
         window = group.windows[index]
         reset: StateReset | None = None if group.stepper is None else "error"
         try:
-            clip = self._copy(window) if group.is_step else clips[index]
+            clip = self.copy(window) if group.is_step else clips[index]
         except (RingError, ValueError):
             return [Scored(window, None, is_step=False, reset=reset)]
         return self._classify(Group([window], resets=[reset]), clip[None])

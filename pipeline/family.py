@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
+from model.labels import NUISANCES
 from pipeline.records import InferenceOutcome, WindowOutcome
 from streamer.errors import LossKind
 from streamer.notes import DropReason, ResetReason
@@ -169,6 +170,12 @@ COUNTERS = (
         {"camera": (), "event": (), "phase": ("start", "end")},
     ),
     Family(
+        "bresnet_events_suppressed",
+        "Events that would have started, by the nuisance that explains them, or unconfirmed.",
+        {"camera": (), "event": (), "reason": (*NUISANCES, "unconfirmed", OTHER)},
+        is_created_early=False,
+    ),
+    Family(
         "bresnet_sink_deliveries",
         "Deliveries of events to a sink, by outcome.",
         {"sink": (), "outcome": DELIVERIES},
@@ -214,6 +221,12 @@ GAUGES = (
         "bresnet_events_active",
         "Events that started and have not ended.",
         {"camera": (), "event": ()},
+    ),
+    Family(
+        "bresnet_nuisance_active",
+        "1 while something that is no object disturbs the picture.",
+        {"camera": (), "event": ()},
+        is_created_early=False,
     ),
     Family(
         "bresnet_event_last_start_timestamp_seconds",

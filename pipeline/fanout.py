@@ -1,27 +1,40 @@
 """Predictions and motion become events, and every event goes to every sink.
 
-In: motion samples, run ends and predictions (one mailbox). Through: one `Detector` a camera.
-Out: events into the mailbox of each sink; a slow sink loses its own oldest events (counted), it
-never delays inference or another sink. Invariant: every event that started has ended when the
-stage returns.
+In: motion samples, run ends, predictions and places of events (one mailbox). Through: one
+`Detector` a camera. Out: events into the mailbox of each sink; a slow sink loses its own oldest
+events (counted), it never delays inference or another sink. Invariant: every event that started has
+ended when the stage returns.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Protocol
 
 from pipeline.detector import Detector
 from pipeline.errors import SinkError
 from pipeline.mailbox import Mailbox
-from pipeline.records import Event, MotionSample, Prediction, RunEnded, Timeline
+from pipeline.records import (
+    Event,
+    Located,
+    MotionSample,
+    Nuisance,
+    Prediction,
+    RunEnded,
+    Suppressed,
+    Timeline,
+    Window,
+)
 from pipeline.sinks.base import Sink
 from streamer.clock import Clock
 
 log = logging.getLogger(__name__)
+
+Item = MotionSample | RunEnded | Prediction | Located
+"""What decisions are made from."""
 
 _TRIES = 3
 _RETRY_S = 0.2
@@ -36,6 +49,14 @@ class FanoutObserver(Protocol):
 
     def event(self, event: Event) -> None:
         """An event phase was decided."""
+        ...
+
+    def suppressed(self, suppressed: Suppressed) -> None:
+        """An event would have started."""
+        ...
+
+    def nuisance(self, nuisance: Nuisance) -> None:
+        """A nuisance begins or ends."""
         ...
 
     def delivery(self, sink: str, outcome: str, event: Event, enqueued_at: float) -> None:
@@ -56,21 +77,25 @@ class Fanout:
         outboxes: by the name of the sink.
         clock: time.
         observer: is told everything.
+        ask_where: has the place of an event looked for in the window that decided; the answer comes
+            into the inbox, or never.
     """
 
     def __init__(
         self,
-        inbox: Mailbox[MotionSample | RunEnded | Prediction],
+        inbox: Mailbox[Item],
         detectors: Mapping[str, Detector],
         outboxes: Mapping[str, Mailbox[Event]],
         clock: Clock,
         observer: FanoutObserver,
+        ask_where: Callable[[Event, Window], None] | None = None,
     ) -> None:
         self._inbox = inbox
         self._detectors = detectors
         self._outboxes = outboxes
         self._clock = clock
         self._observer = observer
+        self._ask_where = ask_where
         self._last_s: dict[str, float] = dict.fromkeys(detectors, 0.0)
 
     async def run(self) -> None:
@@ -87,15 +112,24 @@ class Fanout:
             for outbox in self._outboxes.values():
                 outbox.__exit__(None, None, None)
 
-    def _tell(self, camera: str, item: MotionSample | RunEnded | Prediction) -> None:
-        for event in self._decide(self._detectors[camera], item):
+    def _tell(self, camera: str, item: Item) -> None:
+        detector = self._detectors[camera]
+        for event in self._decide(detector, item):
             self._publish(event)
+            if isinstance(item, Prediction) and event.phase == "start" and self._ask_where:
+                self._ask_where(event, item.window)
+        self._tell_asides(detector)
 
-    def _decide(
-        self, detector: Detector, item: MotionSample | RunEnded | Prediction
-    ) -> list[Event]:
+    def _tell_asides(self, detector: Detector) -> None:
+        for aside in detector.asides():
+            if isinstance(aside, Suppressed):
+                self._observer.suppressed(aside)
+            else:
+                self._observer.nuisance(aside)
+
+    def _decide(self, detector: Detector, item: Item) -> list[Event]:
         wall = self._clock.wall()
-        if not isinstance(item, RunEnded):
+        if isinstance(item, MotionSample | Prediction):
             # The wall time of the capture, not of this decision.
             wall -= timedelta(seconds=max(0.0, self._clock.now() - item.timeline.captured_at))
         match item:
@@ -113,6 +147,8 @@ class Fanout:
             case Prediction():
                 self._observer.prediction(item)
                 return detector.observe_prediction(item, wall=wall)
+            case Located():
+                return detector.locate(item.event_id, item.region, wall=wall)
 
     def _publish(self, event: Event) -> None:
         timeline = dataclasses.replace(event.timeline, decided_at=self._clock.now())
@@ -129,6 +165,7 @@ class Fanout:
                 self._last_s[camera], "shutdown", wall=wall, timeline=_nowhere()
             ):
                 self._publish(event)
+            self._tell_asides(detector)
 
 
 def _nowhere() -> Timeline:

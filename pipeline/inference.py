@@ -159,7 +159,7 @@ class InferenceStage:
         self._observer.batch(batch.trigger, len(batch.windows))
         dispatched_at = self._clock.now()
         try:
-            result = await self._worker.infer([self._reference(w) for w in batch.windows])
+            result = await self._worker.infer([self.reference(w) for w in batch.windows])
         except WorkerError as err:
             log.warning("%d windows lost their worker: %s", len(batch.windows), err)
             self._in_flight = ()
@@ -171,7 +171,8 @@ class InferenceStage:
         for window, score in zip(batch.windows, result.scores, strict=True):
             self._answer(window, score, result, dispatched_at)
 
-    def _reference(self, window: Window) -> WindowRef:
+    def reference(self, window: Window) -> WindowRef:
+        """Name a window for the worker."""
         return WindowRef(
             window_id=window.window_id,
             ring=self._rings[window.camera],
@@ -195,6 +196,7 @@ class InferenceStage:
             model=self._ready.model,
             is_trained=self._ready.is_trained,
             batch_size=len(result.scores),
+            embedding=tuple(memoryview(score.embedding).cast("f")),
             timeline=replace(
                 window.timeline,
                 dispatched_at=dispatched_at,

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pipeline.inference_metrics import WORKER, InferenceMetrics
 from pipeline.latency import onset_at, stage_times
 from pipeline.probe import build_facts
-from pipeline.records import Event, Prediction, WindowOutcome
+from pipeline.records import Event, Nuisance, Prediction, Suppressed, WindowOutcome
 from pipeline.report import DELIVERING
 from pipeline.series import Series
+from pipeline.suppression import BLOCKING, UNCONFIRMED
 from pipeline.tally import Tally
 from streamer.clock import Clock
 from streamer.errors import LossKind
@@ -67,6 +68,7 @@ class Metrics(InferenceMetrics):
         self._clock = clock
         self._cameras: dict[str, _Camera] = {}
         self._events: tuple[str, ...] = ("motion",)
+        self._nuisances: tuple[str, ...] = ()
         self._alerted: dict[str, None] = {}
         self._scraping = asyncio.Lock()
         self._series.create({"model": (model,), "worker": (WORKER,), "event": self._events})
@@ -78,6 +80,7 @@ class Metrics(InferenceMetrics):
         """Create a camera's series, all at zero."""
         self._cameras[camera] = _Camera(kind, ring, self._clock.now())
         self._series.create({"camera": (camera,), "event": self._events})
+        self._create_suppressed(camera)
         self._series.state(camera, "connecting")
         if ring is not None:
             n_bytes = ring.n_slots * ring.size_px**2 * 3
@@ -93,6 +96,22 @@ class Metrics(InferenceMetrics):
         new = tuple(label for label in labels if label not in self._events)
         self._events += new
         self._series.create({"event": new, "camera": tuple(self._cameras), "model": (self._model,)})
+
+    def add_nuisances(self, labels: Iterable[str]) -> None:
+        """Create the series of what suppresses events (the nuisances of a trained bundle)."""
+        self._nuisances = tuple(labels)
+        for camera in self._cameras:
+            self._create_suppressed(camera)
+
+    def _create_suppressed(self, camera: str) -> None:
+        """Create, at zero, the reasons that each event can have."""
+        for nuisance in self._nuisances:
+            self._series.set("bresnet_nuisance_active", 0, camera, nuisance)
+            self._series.inc("bresnet_events_suppressed", camera, "motion", nuisance, n=0)
+            for event in self._events[1:] if nuisance in BLOCKING else ():
+                self._series.inc("bresnet_events_suppressed", camera, event, nuisance, n=0)
+        if self._nuisances:
+            self._series.inc("bresnet_events_suppressed", camera, "motion", UNCONFIRMED, n=0)
 
     def add_sink(self, sink: str) -> None:
         """Create a sink's series."""
@@ -265,6 +284,18 @@ class Metrics(InferenceMetrics):
             )
         n_active = sum(label == event.label for label in camera.active.values())
         self._series.set("bresnet_events_active", n_active, event.camera, event.label)
+
+    def suppressed(self, suppressed: Suppressed) -> None:
+        """An event would have started and was not told."""
+        if suppressed.camera in self._cameras:
+            labels = suppressed.camera, suppressed.label, suppressed.reason
+            self._series.inc("bresnet_events_suppressed", *labels)
+
+    def nuisance(self, nuisance: Nuisance) -> None:
+        """Something that is no object begins or ends to disturb the picture."""
+        if nuisance.camera in self._cameras:
+            name, label = "bresnet_nuisance_active", nuisance.label
+            self._series.set(name, nuisance.is_active, nuisance.camera, label)
 
     def _started(self, event: Event) -> None:
         wall = self._clock.wall().timestamp()

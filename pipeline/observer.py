@@ -11,9 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pipeline.metrics import Metrics
-from pipeline.records import Event, InferenceOutcome, Prediction, Window, WindowOutcome
+from pipeline.records import (
+    Event,
+    InferenceOutcome,
+    Nuisance,
+    Prediction,
+    Suppressed,
+    Window,
+    WindowOutcome,
+)
 from pipeline.report import WorkerState
 from pipeline.status import StatusBoard
+from pipeline.suppression import BLOCKING
 from streamer.notes import Ended, FrameNote, FromCapture, Heartbeat, Lost, Opened, StateNote
 from streamer.worker_notes import Ready, Result
 
@@ -171,6 +180,18 @@ class Observer:
         """Book a phase of an event."""
         self._metrics.event(event)
         self._status.cameras[event.camera].event(event)
+
+    def suppressed(self, suppressed: Suppressed) -> None:
+        """Book an event that was not told."""
+        self._metrics.suppressed(suppressed)
+        self._status.cameras[suppressed.camera].suppressed(suppressed)
+
+    def nuisance(self, nuisance: Nuisance) -> None:
+        """Book a nuisance that begins or ends; a camera that sees nothing is worth a warning."""
+        if nuisance.is_active and nuisance.label in BLOCKING:
+            log.warning("camera %s: %s (%.2f)", nuisance.camera, nuisance.label, nuisance.score)
+        self._metrics.nuisance(nuisance)
+        self._status.cameras[nuisance.camera].nuisance(nuisance)
 
     def delivery(self, sink: str, outcome: str, event: Event, enqueued_at: float) -> None:
         """Book what became of an event at a sink."""

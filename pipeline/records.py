@@ -134,6 +134,7 @@ class Prediction:
         is_trained: the scores mean something; otherwise they raise no event.
         batch_size: windows classified together.
         timeline: of the newest frame, up to scored_at.
+        embedding: E values, where `model.embeddings` asks for them.
     """
 
     window: Window
@@ -143,6 +144,76 @@ class Prediction:
     is_trained: bool
     batch_size: int
     timeline: Timeline
+    embedding: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where in the analysed picture, and when, something happens.
+
+    Attributes:
+        left, top, right, bottom: box in shares of the picture's width and height, 0..1.
+        start_s: capture time at which it begins within the window that decided, seconds.
+        end_s: capture time at which it ends there.
+        overlay: name of the picture file that shows it; empty where none is written.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    start_s: float
+    end_s: float
+    overlay: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The worker has found out where an event happens.
+
+    Attributes:
+        camera: camera id.
+        event_id: of the event.
+        region: where and when.
+    """
+
+    camera: str
+    event_id: str
+    region: Region
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """An event that would have started and was not told.
+
+    Attributes:
+        camera: camera id.
+        label: of the event.
+        reason: the nuisance that explains it, or unconfirmed.
+    """
+
+    camera: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nuisance:
+    """Something that is no object begins or ends to disturb the picture.
+
+    Attributes:
+        camera: camera id.
+        label: lighting, camera, tamper, background, or another of the bundle.
+        is_active: it begins.
+        score: smoothed, 0..1.
+        onset_wall: wall time of its onset, ISO 8601 UTC.
+    """
+
+    camera: str
+    label: str
+    is_active: bool
+    score: float
+    onset_wall: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +234,7 @@ class Event:
         score: the current score.
         peak: highest score so far.
         timeline: stage instants of the frame or window that decided.
+        region: where it happens; None as long as that is not known.
     """
 
     event_id: str
@@ -177,3 +249,4 @@ class Event:
     score: float
     peak: float
     timeline: Timeline = field(default_factory=lambda: Timeline(0.0, 0.0, 0.0))
+    region: Region | None = None

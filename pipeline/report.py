@@ -38,6 +38,15 @@ class ActiveEvent(_Snapshot):
     onset_wall: str
 
 
+class ActiveNuisance(_Snapshot):
+    """Something that is no object disturbs the picture: it raises no event, and suppresses some."""
+
+    label: str
+    score: float
+    """When it began, or the last known."""
+    onset_wall: str
+
+
 class CameraReport(_Snapshot):
     """One camera now."""
 
@@ -64,6 +73,10 @@ class CameraReport(_Snapshot):
     top_scores: list[LabelScore]
     active_events: list[ActiveEvent]
     n_events: int
+    nuisances: list[ActiveNuisance] = []
+    """What disturbs the picture now."""
+    suppressed: dict[str, int] = {}
+    """Events that were not told, by reason."""
     latency_p50_s: float | None
     """Newest frame captured -> scores ready, median of the last 512 predictions."""
     latency_p95_s: float | None
@@ -123,5 +136,7 @@ class Summary(_Snapshot):
     """Submitted windows by their fate."""
     events: dict[str, int]
     """Started events by label."""
+    suppressed: dict[str, int] = {}
+    """Events that were not told, by reason."""
     stages: list[StageSummary]
     cameras: list[CameraReport]

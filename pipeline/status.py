@@ -12,10 +12,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.latency import StageTimes, percentile
-from pipeline.records import Event, InferenceOutcome, Prediction, WindowOutcome
+from pipeline.records import (
+    Event,
+    InferenceOutcome,
+    Nuisance,
+    Prediction,
+    Suppressed,
+    WindowOutcome,
+)
 from pipeline.report import (
     DELIVERING,
     ActiveEvent,
+    ActiveNuisance,
     CameraReport,
     LabelScore,
     Status,
@@ -91,6 +99,7 @@ class CameraStatus:
     windows: Counter[str] = field(default_factory=Counter)
     inferred: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
+    hushed: Counter[str] = field(default_factory=Counter)
     n_reconnects: int = 0
     is_failed: bool = False
     _facts: Opened | None = None
@@ -99,6 +108,7 @@ class CameraStatus:
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
     _top: list[tuple[str, float]] = field(default_factory=list)
     _active: dict[str, Event] = field(default_factory=dict)
+    _nuisances: dict[str, Nuisance] = field(default_factory=dict)
 
     def set_state(self, state: CameraState, detail: str = "") -> None:
         """Take over the camera's state and why."""
@@ -162,6 +172,17 @@ class CameraStatus:
             self.stages.decided(event.timeline)
         self._active[event.event_id] = event
 
+    def suppressed(self, suppressed: Suppressed) -> None:
+        """Count an event that was not told, by reason."""
+        self.hushed[suppressed.reason] += 1
+
+    def nuisance(self, nuisance: Nuisance) -> None:
+        """Follow what disturbs the picture."""
+        if nuisance.is_active:
+            self._nuisances[nuisance.label] = nuisance
+        else:
+            self._nuisances.pop(nuisance.label, None)
+
     def report(self) -> CameraReport:
         """Return a snapshot."""
         fps_in, fps_analysed = self._fps()
@@ -190,6 +211,11 @@ class CameraStatus:
                 for e in self._active.values()
             ],
             n_events=self.events.total(),
+            nuisances=[
+                ActiveNuisance(label=n.label, score=n.score, onset_wall=n.onset_wall)
+                for n in self._nuisances.values()
+            ],
+            suppressed=dict(self.hushed),
             latency_p50_s=percentile(ordered, 0.5),
             latency_p95_s=percentile(ordered, 0.95),
             n_reconnects=self.n_reconnects,
@@ -265,6 +291,7 @@ class StatusBoard:
             windows=_sum(c.windows for c in cameras),
             inferred=_sum(c.inferred for c in cameras),
             events=_sum(c.events for c in cameras),
+            suppressed=_sum(c.hushed for c in cameras),
             stages=self.stages.report(),
             cameras=[c.report() for c in cameras],
         )

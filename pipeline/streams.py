@@ -70,12 +70,14 @@ class Scored:
         scores: float32 (K,); None where the engine refuses it even alone, or gives no number.
         is_step: computed from its new frames.
         reset: why not, where that was asked for.
+        embedding: float32 (E,); None with the scores.
     """
 
     window: WindowRef
     scores: Scores | None
     is_step: bool
     reset: StateReset | None
+    embedding: Embeddings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,8 @@ class Streams:
         """
         stepper = group.stepper
         if stepper is None:
-            scores, _ = self._classifier.predict(clips)
-            return self._scored(group, scores)
+            scores, embeddings = self._classifier.predict(clips)
+            return self._scored(group, scores, embeddings)
         try:
             scores, embeddings, states = _computed(stepper, group, clips)
         except EngineFailedError:
@@ -157,7 +159,7 @@ class Streams:
         except Exception:
             self.forget(group.windows)
             raise
-        scored = self._scored(group, scores)
+        scored = self._scored(group, scores, embeddings)
         for index, (one, state) in enumerate(zip(scored, states, strict=True)):
             if one.scores is None:
                 self._slots.drop(one.window.camera)
@@ -209,12 +211,15 @@ class Streams:
             return None
         return self._classifier.stepper(window.hop)
 
-    def _scored(self, group: Group, scores: Scores) -> list[Scored]:
+    def _scored(self, group: Group, scores: Scores, embeddings: Embeddings) -> list[Scored]:
         if scores.shape != (len(group.windows), self._n_labels):
             raise ValueError(f"{len(group.windows)} windows gave scores of shape {scores.shape}")
+        rows = zip(group.windows, scores, group.resets, embeddings, strict=True)
         return [
-            Scored(window, row if np.isfinite(row).all() else None, group.is_step, reset)
-            for window, row, reset in zip(group.windows, scores, group.resets, strict=True)
+            Scored(window, row, group.is_step, reset, embedding)
+            if np.isfinite(row).all()
+            else Scored(window, None, group.is_step, reset)
+            for window, row, reset, embedding in rows
         ]
 
     def _count(self, step: _Due) -> None:

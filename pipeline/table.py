@@ -187,7 +187,10 @@ def summary_view(summary: Summary) -> RenderableType:
         times = (f"{seconds * 1000:.1f}" for seconds in (stage.p50_s, stage.p95_s, stage.p99_s))
         stages.add_row(stage.stage, str(stage.n), *times)
     inferred = _text(f"Submitted windows: {_counts(summary.inferred).plain or 'none'}")
-    return Group(totals, inferred, stages) if summary.stages else Group(totals, inferred)
+    parts: list[RenderableType] = [totals, inferred]
+    if summary.suppressed:
+        parts.append(_text(f"Events not told: {_counts(summary.suppressed).plain}"))
+    return Group(*parts, stages) if summary.stages else Group(*parts)
 
 
 def _table(title: str) -> Table:
@@ -199,7 +202,7 @@ def _row(camera: CameraReport) -> Iterable[RenderableType]:
     events = " ".join(f"{event.label}={event.score:.2f}" for event in camera.active_events)
     return (
         _text(camera.id),
-        _text(camera.state, _style(camera)),
+        _text(_state(camera), _style(camera)),
         f"{camera.fps_in:.1f}/{camera.fps_analysed:.1f}",
         _counts(camera.windows),
         _text(scores),
@@ -207,6 +210,11 @@ def _row(camera: CameraReport) -> Iterable[RenderableType]:
         _counts(camera.frames_dropped),
         _pair(camera.latency_p50_s, camera.latency_p95_s),
     )
+
+
+def _state(camera: CameraReport) -> str:
+    """The state, and what disturbs the picture."""
+    return " ".join([camera.state, *(f"+{nuisance.label}" for nuisance in camera.nuisances)])
 
 
 def _worker_line(worker: WorkerReport) -> str:

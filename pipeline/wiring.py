@@ -8,13 +8,14 @@ read while the next ones arrive.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from model.bundle import Manifest
+from model.manifest import LabelKind, Manifest
 from pipeline.config import CameraConfig, PipelineConfig
 from pipeline.degradation import FullQuality, build_ladder
 from pipeline.errors import ConfigError
@@ -162,6 +163,27 @@ def _check_memory(needed: int, n_cameras: int) -> None:
             f"shared memory for {n_cameras} cameras cannot be had: {needed / 1e6:.0f} MB are "
             f"needed, half of the available {available / 1e6:.0f} MB may be used; lower "
             "analysis.ring_slots or run fewer cameras"
+        )
+
+
+def labels_of(manifest: Manifest, kind: LabelKind) -> list[str]:
+    """Return the bundle's labels of one kind."""
+    return [label for label in manifest.labels if manifest.kind(label) == kind]
+
+
+def check_overlays(config: PipelineConfig) -> None:
+    """Refuse a folder for pictures that the worker could not write to.
+
+    Raises:
+        ConfigError: names the folder.
+    """
+    overlays = config.detector.overlays
+    if overlays is not None and not (
+        overlays.folder.is_dir() and os.access(overlays.folder, os.W_OK)
+    ):
+        raise ConfigError(
+            f"detector.overlays.folder: {overlays.folder} is no folder that may be written; "
+            "create it, or name another"
         )
 
 

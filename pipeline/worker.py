@@ -22,6 +22,7 @@ from model.config import ModelConfig
 from pipeline.config import WorkerConfig
 from pipeline.errors import ConfigError, WorkerError
 from pipeline.report import WorkerState
+from pipeline.restart import RestartPolicy
 from streamer.clock import Clock
 from streamer.errors import LinkError
 from streamer.notes import Note, Stop
@@ -30,7 +31,9 @@ from streamer.worker_notes import (
     FromWorker,
     Infer,
     LoadModel,
+    Locate,
     ModelRefused,
+    Placed,
     Ready,
     Result,
     WindowRef,
@@ -42,7 +45,6 @@ Loss = Literal["crash", "hang", "memory", "timeout"]
 """Why a worker had to be replaced: it ended by itself; it or a batch hung; the system's memory ran
 out; it did not become ready in time."""
 
-HEALTHY_S = 60.0
 HANG_FACTOR = 5.0
 CLOSE_GRACE_S = 2.0
 # A watchdog that wakes this late was away itself and must not blame the worker.
@@ -61,30 +63,6 @@ class WorkerObserver(Protocol):
 
     def model(self, note: Ready) -> None:
         """The worker told what it runs."""
-
-
-class RestartPolicy:
-    """How long to wait before a lost worker is started again; pure.
-
-    Args:
-        initial_s: first wait.
-        cap_s: longest wait.
-        healthy_s: a worker that lived this long starts the series anew.
-    """
-
-    def __init__(self, initial_s: float, cap_s: float, healthy_s: float = HEALTHY_S) -> None:
-        self._initial_s = initial_s
-        self._cap_s = cap_s
-        self._healthy_s = healthy_s
-        self._next_s = initial_s
-
-    def wait_s(self, healthy_for_s: float) -> float:
-        """Return the seconds to wait after a worker that was ready for `healthy_for_s` seconds."""
-        if healthy_for_s >= self._healthy_s:
-            self._next_s = self._initial_s
-        wait_s = self._next_s
-        self._next_s = min(self._cap_s, 2 * wait_s)
-        return wait_s
 
 
 @dataclass(slots=True)
@@ -143,6 +121,7 @@ class Worker:
         self._child: ChildProcess[FromWorker] | None = None
         self._batch: _InFlight | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._on_place: Callable[[Placed], None] | None = None
         self._has_been_ready = False
         self._spawned_at = 0.0
         self._ready_at = math.inf
@@ -205,6 +184,22 @@ class Worker:
             return await answer
         finally:
             answer.cancel()
+
+    def locate(self, question: Locate) -> bool:
+        """Ask where an event is; the answer comes to `hear_places`, or never.
+
+        Returns:
+            False where no worker is ready.
+        """
+        child = self._child
+        if child is None or self.ready is None or self._closing.is_set():
+            return False
+        child.send(question)
+        return True
+
+    def hear_places(self, on_place: Callable[[Placed], None]) -> None:
+        """Have `on_place` called with every answer to `locate`."""
+        self._on_place = on_place
 
     # ---- life ------------------------------------------------------------------------------------
 
@@ -345,6 +340,8 @@ class Worker:
                     self._batch = None
                     if not batch.answer.done():
                         batch.answer.set_result(note)
+            case Placed() if self._on_place is not None:
+                self._on_place(note)
             case ModelRefused() if not self._has_been_ready:
                 self._set("refused", note.message)
                 raise ConfigError(f"model: {note.message}")

@@ -21,11 +21,14 @@ from pathlib import Path
 from model.classifier import Classifier, Mode, WarmUp
 from model.config import ModelConfig
 from model.errors import BundleError, EngineFailedError, EngineUnavailableError
+from model.golden import check_engine, golden_clip
+from model.manifest import Manifest
 from pipeline.execution import BatchRunner
+from pipeline.place import place
 from pipeline.streams import Streams
 from streamer.errors import LinkError
 from streamer.link import ParentLink, enter_child
-from streamer.worker_notes import Infer, LoadModel, ModelRefused, Ready, ToWorker
+from streamer.worker_notes import Infer, LoadModel, Locate, ModelRefused, Ready, ToWorker
 
 log = logging.getLogger("worker")
 
@@ -44,6 +47,7 @@ class LoadedModel:
         sha256: of its weights, hexadecimal.
         is_trained: scores mean something.
         classifier: runs it.
+        manifest: of the bundle; with golden scores the engine is held to them.
     """
 
     name: str
@@ -51,6 +55,7 @@ class LoadedModel:
     sha256: str
     is_trained: bool
     classifier: Classifier
+    manifest: Manifest | None = None
 
 
 def load_model(config: ModelConfig) -> LoadedModel:
@@ -68,7 +73,9 @@ def load_model(config: ModelConfig) -> LoadedModel:
     bundle = load_bundle(config.bundle)
     facts = bundle.manifest
     classifier = open_classifier(bundle, config)
-    return LoadedModel(facts.name, facts.version, bundle.sha256, facts.is_trained, classifier)
+    return LoadedModel(
+        facts.name, facts.version, bundle.sha256, facts.is_trained, classifier, facts
+    )
 
 
 def serve(link: ParentLink[ToWorker], now: Callable[[], float] = time.monotonic) -> int:
@@ -85,10 +92,11 @@ def serve(link: ParentLink[ToWorker], now: Callable[[], float] = time.monotonic)
     config = ModelConfig.model_validate_json(first.config)
     try:
         model = _factory(first.factory)(config)
+        warm = model.classifier.warm_up(first.max_batch, first.hops)
+        _check_golden(model, warm.precision)
     except (BundleError, EngineUnavailableError) as err:
         link.send(ModelRefused(message=str(err)))
         return 0
-    warm = model.classifier.warm_up(first.max_batch, first.hops)
     link.send(
         Ready(
             model=model.name,
@@ -109,14 +117,32 @@ def serve(link: ParentLink[ToWorker], now: Callable[[], float] = time.monotonic)
     streams = Streams(model.classifier, warm.precision, config.state_bytes, config.audit_every)
     with (
         contextlib.closing(model.classifier),
-        contextlib.closing(BatchRunner(streams, first.max_batch, now)) as runner,
+        contextlib.closing(
+            BatchRunner(streams, first.max_batch, now, has_embeddings=config.embeddings)
+        ) as runner,
     ):
         for note in notes:
-            if not isinstance(note, Infer):
+            if isinstance(note, Infer):
+                link.send(runner.run(note))
+                runner.audit()
+            elif isinstance(note, Locate):
+                link.send(place(note, model.classifier, runner.copy))
+            else:
                 break
-            link.send(runner.run(note))
-            runner.audit()
     return 0
+
+
+def _check_golden(model: LoadedModel, precision: str) -> None:
+    """Hold the engine to what the bundle says of the golden clip: one window.
+
+    Raises:
+        BundleError: it computes something else.
+    """
+    facts = model.manifest
+    if facts is not None and facts.golden is not None:
+        clip = golden_clip(facts.frames, facts.size_px, facts.golden.seed)
+        scores, _ = model.classifier.predict(clip[None])
+        check_engine(facts, scores[0], precision)
 
 
 def _mode(classifier: Classifier, warm: WarmUp) -> Mode:

@@ -58,6 +58,40 @@ class Infer(Note, frozen=True, kw_only=True):
     windows: list[WindowRef]
 
 
+class Locate(Note, frozen=True, kw_only=True):
+    """Find where a label is in a window, and draw it if a file is named.
+
+    Attributes:
+        event_id: comes back with the answer.
+        window: that decided; its frames must still be in the ring.
+        label: of the event.
+        overlay: path of a PNG to write; empty for none.
+        n_overlays: of these files that folder keeps.
+    """
+
+    event_id: str
+    window: WindowRef
+    label: str
+    overlay: str = ""
+    n_overlays: int = 1
+
+
+class Placed(Note, frozen=True, kw_only=True):
+    """The answer to `Locate`.
+
+    Attributes:
+        event_id: as asked.
+        box: left, top, right, bottom in shares of the picture; empty where nothing can be said.
+        span: begin and end in shares of the window's time.
+        overlay: name of the file that was written; empty where none was.
+    """
+
+    event_id: str
+    box: tuple[float, ...] = ()
+    span: tuple[float, ...] = ()
+    overlay: str = ""
+
+
 class Ready(Note, frozen=True, kw_only=True):
     """The worker answers batches from now on.
 
@@ -114,6 +148,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         outcome: ok; stale (overwritten in the ring before it was read); error (the engine refused
             it).
         scores: K values in 0..1; empty unless ok.
+        embedding: float32 (E,), as this machine's bytes, where the model's configuration asks for
+            it.
         is_step: computed from its new frames.
         reset: why it was not, where that was asked for.
     """
@@ -121,6 +157,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     window_id: int
     outcome: WindowOutcome
     scores: list[float] = []
+    embedding: bytes = b""
     is_step: bool = False
     reset: StateReset | None = None
 
@@ -161,5 +198,5 @@ class Result(Note, frozen=True, kw_only=True):
     audit: Audit | None = None
 
 
-FromWorker = Ready | ModelRefused | Result | Heartbeat
-ToWorker = LoadModel | Infer | Stop
+FromWorker = Ready | ModelRefused | Result | Placed | Heartbeat
+ToWorker = LoadModel | Infer | Locate | Stop

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.classifier import Clips, Embeddings, Scores, Stepper, WarmUp
+from model.classifier import Clips, Embeddings, Maps, Scores, Stepper, WarmUp
 from model.config import ModelConfig
 from model.errors import BundleError, EngineFailedError
+from model.manifest import Golden, Manifest
 from pipeline.worker_process import LoadedModel
 from streamer.notes import RingSpec
 from streamer.ring import RingWriter, create_ring, remove_ring
@@ -63,7 +64,13 @@ class FakeClassifier:
         scores[:, 1] = clips[:, -1, 0, 0, 0] / np.float32(255)
         scores[:, 2] = len(clips) / 255
         scores[orders == NOT_FINITE, 1] = np.nan
-        return scores, np.zeros((len(clips), 4), np.float32)
+        return scores, np.full((len(clips), 4), 0.25, np.float32)
+
+    def localize(self, clips: Clips) -> Maps:
+        """The upper left quarter speaks for every label, in the second half of the time."""
+        maps = np.zeros((len(clips), 2, 2, 2, 3), np.float32)
+        maps[:, 1, 0, 0] = 1
+        return maps
 
     def stepper(self, hop: int) -> Stepper | None:
         return None
@@ -75,6 +82,21 @@ class FakeClassifier:
 def load_fake(config: ModelConfig) -> LoadedModel:
     """Return a model that answers at once."""
     return LoadedModel("fake", "1", "0" * 64, True, FakeClassifier({1: 0.001, 4: 0.004}))
+
+
+def load_wrong(config: ModelConfig) -> LoadedModel:
+    """Return a model whose engine does not compute what its manifest says."""
+    manifest = Manifest(
+        name="wrong",
+        is_trained=True,
+        labels=LABELS,
+        frames=4,
+        size_px=32,
+        analysis_fps=10,
+        hop=4,
+        golden=Golden(logits=(0, 0, 0), scores=(2.0, 2.0, 2.0)),
+    )
+    return LoadedModel("wrong", "1", "0" * 64, True, FakeClassifier({1: 0.001}), manifest)
 
 
 def load_slow(config: ModelConfig) -> LoadedModel:

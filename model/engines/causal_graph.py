@@ -19,7 +19,7 @@ import tensorflow as tf
 from model import spec
 from model.causal import POSITIONS, kept_slices
 from model.classifier import Clips, Embeddings, Scores
-from model.engines.graph import captured, weights
+from model.engines.graph import activated, captured, weights
 from model.errors import EngineFailedError
 from model.fuse import FusedBlock, FusedConv, FusedNetwork
 
@@ -137,7 +137,8 @@ class TensorFlowCausalGraphs:
         positions = positions[:, -self._kept[POSITIONS] :]
         # A mean over what is kept, anew each time: a running sum would drift.
         embeddings = tf.matmul(tf.reduce_mean(positions, 1), self._head[0]) + self._head[1]
-        scores = tf.sigmoid(tf.matmul(embeddings, self._head[2]) + self._head[3])
+        logits = tf.matmul(embeddings, self._head[2]) + self._head[3]
+        scores = activated(logits, self._network.activation)
         return [scores, embeddings, *kept, positions]
 
     def _block(self, inputs: Any, block: FusedBlock, past: Past) -> tuple[Any, list[Any]]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from model.classifier import Clips, Embeddings, Scores
-from model.engines.graph import apply_block, captured, convolve, hold
+from model.engines.graph import activated, apply_block, captured, convolve, hold
 from model.errors import EngineFailedError
 from model.fuse import FusedBlock, FusedNetwork
 from model.plan import Plan, Step
@@ -143,7 +143,8 @@ class TensorFlowGraphs:
         outputs = self._behind_pool(step, values, network.blocks)
         pooled = tf.reduce_mean(tf.cast(outputs, tf.float32), (1, 2, 3))
         embeddings = tf.matmul(pooled, self._head[0]) + self._head[1]
-        scores = tf.sigmoid(tf.matmul(embeddings, self._head[2]) + self._head[3])
+        logits = tf.matmul(embeddings, self._head[2]) + self._head[3]
+        scores = activated(logits, self._network.activation)
         # Of sums read once TensorFlow's optimizer would make one addition of three terms, which no
         # convolution takes in; results are left alone. Measured 1 to 2 ms of 65 (hop 4).
         sums = [values[o.result] for o in step.operations if isinstance(o.result, Sum)]

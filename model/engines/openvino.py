@@ -9,15 +9,25 @@ processor. Import this module in the worker process only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import openvino as ov
 
 from model import spec
 from model.bundle import Bundle
-from model.classifier import TOLERANCE, Clips, Embeddings, Scores, Stepper, WarmUp, check_clips
+from model.classifier import (
+    TOLERANCE,
+    Clips,
+    Embeddings,
+    Maps,
+    Scores,
+    Stepper,
+    WarmUp,
+    check_clips,
+)
 from model.config import ModelConfig
 from model.engines.measure import (
     MIN_GAIN,
@@ -34,6 +44,8 @@ from model.engines.openvino_int8 import held_out_clips
 from model.engines.openvino_network import FullWindow, Network
 from model.engines.reference import PROBE_PX, disagreement, probe_clips, reference_outputs
 from model.errors import EngineFailedError
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +105,20 @@ class OpenVinoClassifier:
 
     def predict(self, clips: Clips) -> tuple[Scores, Embeddings]:
         """Classify clips; see `Classifier.predict`."""
+        return self._run(clips, lambda full: full(clips))
+
+    def localize(self, clips: Clips) -> Maps:
+        """Say what each place adds; see `Classifier.localize`."""
+        return self._run(clips, lambda full: full.maps(clips))
+
+    def _run(self, clips: Clips, work: Callable[[FullWindow], Answer]) -> Answer:
         if self._full is None:
             raise EngineFailedError("the classifier is not warmed up, or closed")
         facts = self._manifest
         one = (facts.frames, facts.size_px, facts.size_px, spec.CHANNELS)
         check_clips(clips, self._max_batch, one)
         try:
-            return self._full(clips)
+            return work(self._full)
         except EngineFailedError:
             self._full = None
             raise

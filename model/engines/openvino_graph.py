@@ -21,6 +21,8 @@ from openvino import opset13 as op
 from model import spec
 from model.classifier import Embeddings, Scores
 from model.fuse import FusedBlock, FusedConv, FusedNetwork
+from model.golden import activate
+from model.manifest import Activation
 
 Array = npt.NDArray[np.float32]
 Pads = tuple[int, int]
@@ -52,13 +54,22 @@ class Head:
 
     Attributes:
         kernel, bias: to the embedding.
-        score_kernel, score_bias: from the embedding to the scores.
+        score_kernel, score_bias: from the embedding to the logits.
+        activation: from the logits to the scores.
     """
 
     kernel: Array
     bias: Array
     score_kernel: Array
     score_bias: Array
+    activation: Activation = "sigmoid"
+
+    @property
+    def places(self) -> tuple[Array, Array]:
+        """Kernel (C, K) and bias (K,) from one place's features to what it adds to the logits."""
+        kernel = np.einsum("ce,ek->ck", self.kernel, self.score_kernel)
+        bias = np.einsum("e,ek->k", self.bias, self.score_kernel) + self.score_bias
+        return kernel, bias
 
     def __call__(self, features: Array) -> tuple[Scores, Embeddings]:
         """Turn features (N, C) into scores (N, K) and embeddings (N, E)."""
@@ -66,9 +77,7 @@ class Head:
         # (a causal step of four streams took 12.9 ms a stream with it, 7.6 without).
         embeddings = np.einsum("nc,ce->ne", features, self.kernel) + self.bias
         logits = np.einsum("ne,ek->nk", embeddings, self.score_kernel) + self.score_bias
-        # No overflow in the exponential; where it underflows, 0 and 1 are the right answers.
-        scores = 0.5 * (1 + np.tanh(0.5 * logits))
-        return scores.astype(np.float32), embeddings.astype(np.float32)
+        return activate(logits, self.activation), embeddings.astype(np.float32)
 
 
 class Layers:
@@ -167,10 +176,14 @@ class Layers:
 
     def features(self, pooled: Any) -> Any:
         """Run all blocks and average what they find: float32 (N, C)."""
+        return averaged(self.positions(pooled))
+
+    def positions(self, pooled: Any) -> Any:
+        """Run all blocks: (N, C, T', H', W')."""
         outputs = pooled
         for block in self.network.blocks:
             outputs = self.block(outputs, block)
-        return op.reduce_mean(outputs, op.constant([2, 3, 4]), keep_dims=False)
+        return outputs
 
     def named(self, name: str, node: Any) -> Any:
         """Name a node, and in int8 quantize behind it where calibration did."""
@@ -200,7 +213,18 @@ class Layers:
         return pads
 
 
-def full_model(layers: Layers, frames: int, size: tuple[int, int], n: int) -> Any:
+def averaged(positions: Any) -> Any:
+    """Average (N, C, T', H', W') to (N, C)."""
+    return op.reduce_mean(positions, op.constant([2, 3, 4]), keep_dims=False)
+
+
+def full_model(
+    layers: Layers,
+    frames: int,
+    size: tuple[int, int],
+    n: int,
+    places: tuple[Array, Array] | None = None,
+) -> Any:
     """Write the graph of full windows.
 
     Args:
@@ -208,15 +232,24 @@ def full_model(layers: Layers, frames: int, size: tuple[int, int], n: int) -> An
         frames: T.
         size: picture (height, width), px.
         n: clips a call.
+        places: of the head; None where no maps are wanted.
 
     Returns:
-        A model from uint8 clips, in the shape of `frames_shape`, to float32 features (n, C).
+        A model from uint8 clips, in the shape of `frames_shape`, to float32 features (n, C) and, if
+        wanted, maps (n, T', H', W', K).
     """
     clips = op.parameter(frames_shape(n, frames, size), np.uint8)
     outputs = layers.stem(layers.pixels(clips))
     for conv in layers.network.stem[1:]:
         outputs = layers.convolve(outputs, conv)
-    return ov.Model([layers.features(max_pool(outputs))], [clips], "full")
+    positions = layers.positions(max_pool(outputs))
+    results = [averaged(positions)]
+    if places is not None:
+        # Nothing non-linear stands behind the mean, so it can be taken last.
+        last = op.transpose(positions, op.constant([0, 2, 3, 4, 1]))
+        products = op.matmul(last, op.constant(places[0]), False, False)
+        results.append(op.add(products, op.constant(places[1])))
+    return ov.Model(results, [clips], "full")
 
 
 def frames_shape(n: int, frames: int, size: tuple[int, int]) -> list[int]:

@@ -7,13 +7,14 @@ steps are written from the same layers, so they compute the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 
 from model.bundle import Bundle
 from model.causal import CausalStepper
-from model.classifier import Clips, Embeddings, Scores, Stepper
+from model.classifier import Clips, Embeddings, Maps, Scores, Stepper
 from model.engines.memory import Memory
 from model.engines.openvino_causal import OpenVinoCausalGraphs
 from model.engines.openvino_device import Device, Request
@@ -41,11 +42,17 @@ class FullWindow:
 
     def __call__(self, clips: Clips) -> tuple[Scores, Embeddings]:
         """Classify uint8 (N, T, H, W, 3) of the shape the graph was made for."""
-        features = []
+        return self._head(np.concatenate([features for features, _ in self._outputs(clips)]))
+
+    def maps(self, clips: Clips) -> Maps:
+        """Say what each place of clips of that shape adds to the logits."""
+        return np.concatenate([maps for _, maps in self._outputs(clips)])
+
+    def _outputs(self, clips: Clips) -> Iterator[tuple[Maps, Maps]]:
         for clip in clips:
             self._request.inputs[0][:] = clip.reshape(self._request.inputs[0].shape)
-            features.append(self._request.run()[0])
-        return self._head(np.concatenate(features))
+            features, maps = self._request.run()
+            yield features, maps
 
 
 class Network:
@@ -67,7 +74,11 @@ class Network:
         self._device = Device(precision, threads, memory.cache, self._key)
         weights = bundle.weights
         self._head = Head(
-            weights["head/kernel"], weights["head/bias"], bundle.score_kernel, bundle.score_bias
+            weights["head/kernel"],
+            weights["head/bias"],
+            bundle.score_kernel,
+            bundle.score_bias,
+            bundle.manifest.activation,
         )
 
     def full(self, side: int, *, frames: int | None = None, is_kept: bool = True) -> FullWindow:
@@ -85,7 +96,7 @@ class Network:
         frames = frames or self._bundle.manifest.frames
         request = self._device.request(
             f"full {frames}x{side}x{side}",
-            lambda: full_model(self._layers, frames, (side, side), 1),
+            lambda: full_model(self._layers, frames, (side, side), 1, self._head.places),
             is_kept=is_kept,
         )
         return FullWindow(request, self._head)
@@ -132,6 +143,7 @@ class Network:
             facts.temporal_padding,
             blocks="collapsed" if facts.temporal_padding == "causal" else "pairs",
             pixel_scale=facts.pixel_scale,
+            activation=facts.activation,
         )
         layers = Layers(network)
         return layers if self.precision != "int8" else Layers(network, self._ranges(layers))

@@ -12,6 +12,7 @@ import numpy as np
 from model import spec
 from model.bundle import Bundle, golden_clip
 from model.classifier import Clips, Embeddings, Scores
+from model.golden import activate
 
 PROBE_PX = 64
 """Verification runs at this size: the graph is fully convolutional, and the unfused network at 256
@@ -41,7 +42,7 @@ def reference_outputs(bundle: Bundle, clips: Clips) -> tuple[Scores, Embeddings]
     pixels = clips.astype(np.float32) * np.float32(facts.pixel_scale)
     embeddings = np.array(network(pixels, training=False))
     logits = embeddings @ bundle.score_kernel + bundle.score_bias
-    return 1 / (1 + np.exp(-logits)), embeddings
+    return activate(logits, facts.activation), embeddings
 
 
 def disagreement(

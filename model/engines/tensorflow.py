@@ -10,15 +10,25 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields, replace
+from typing import TypeVar
 
 import msgspec
 import tensorflow as tf
 
 from model import spec
 from model.bundle import Bundle
-from model.classifier import TOLERANCE, Clips, Embeddings, Scores, Stepper, WarmUp, check_clips
+from model.classifier import (
+    TOLERANCE,
+    Clips,
+    Embeddings,
+    Maps,
+    Scores,
+    Stepper,
+    WarmUp,
+    check_clips,
+)
 from model.config import ModelConfig
 from model.engines.graph import Graph
 from model.engines.measure import by_batch, step_cost
@@ -31,11 +41,14 @@ from model.engines.tensorflow_choice import (
     chunk_size,
     clip_cost,
     graph_of,
+    locate,
     run,
 )
 from model.engines.tensorflow_stepper import make_stepper, verified
 from model.engines.threads import choose_threads, measured, thread_counts
 from model.errors import EngineFailedError
+
+Answer = TypeVar("Answer")
 
 WAY_FIELDS = [field.name for field in fields(Way)]
 
@@ -86,13 +99,20 @@ class TensorFlowClassifier:
 
     def predict(self, clips: Clips) -> tuple[Scores, Embeddings]:
         """Classify clips; see `Classifier.predict`."""
+        return self._run(clips, lambda graph: run(graph, clips, self._chunk))
+
+    def localize(self, clips: Clips) -> Maps:
+        """Say what each place adds; see `Classifier.localize`."""
+        return self._run(clips, lambda graph: locate(graph, clips))
+
+    def _run(self, clips: Clips, work: Callable[[Graph], Answer]) -> Answer:
         if self._graph is None:
             raise EngineFailedError("the classifier is not warmed up, or closed")
         facts = self._manifest
         one = (facts.frames, facts.size_px, facts.size_px, spec.CHANNELS)
         check_clips(clips, self._max_batch, one)
         try:
-            return run(self._graph, clips, self._chunk)
+            return work(self._graph)
         except tf.errors.OpError as err:
             self._graph = None
             raise EngineFailedError(

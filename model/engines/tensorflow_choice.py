@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from model import spec
 from model.bundle import Bundle, Manifest
-from model.classifier import TOLERANCE, Clips, Embeddings, Scores
+from model.classifier import TOLERANCE, Clips, Embeddings, Maps, Scores
 from model.engines.graph import Graph, build_graph, hold
 from model.engines.measure import MIN_GAIN, golden_clips, median_cost
 from model.engines.reference import disagreement, probe_clips, reference_outputs
@@ -71,6 +71,7 @@ class Way:
             stem=self.stem,
             blocks=self.blocks,
             pixel_scale=facts.pixel_scale,
+            activation=facts.activation,
         )
 
 
@@ -176,8 +177,13 @@ def better(best: Candidate | None, found: Candidate, report: dict[str, float]) -
 def run(graph: Graph, clips: Clips, chunk: int) -> tuple[Scores, Embeddings]:
     """Run a graph over clips, `chunk` at a time."""
     parts = [graph(tf.constant(clips[at : at + chunk])) for at in range(0, len(clips), chunk)]
-    scores, embeddings = zip(*parts, strict=True)
+    scores, embeddings, _ = zip(*parts, strict=True)
     return np.concatenate(scores), np.concatenate(embeddings)
+
+
+def locate(graph: Graph, clips: Clips) -> Maps:
+    """Run a graph over clips, one at a time, for their maps."""
+    return np.concatenate([graph(tf.constant(clip[None]))[2] for clip in clips])
 
 
 def clip_cost(graph: Graph, manifest: Manifest, n: int, give_up_s: float = float("inf")) -> float:

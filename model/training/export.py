@@ -72,10 +72,15 @@ def write_bundle(recipe: Recipe, weights: Weights, folder: Path) -> Manifest:
         temporal_padding=recipe.temporal_padding,
         analysis_fps=recipe.analysis_fps,
         hop=recipe.hop,
+        activation=recipe.head.activation,
+        recipe=recipe.model_dump(mode="json"),
+        seeds={"training": recipe.seed},
     )
     network = dict(weights)
     kernel, bias = network.pop("scores/kernel"), network.pop("scores/bias")
-    return save_bundle(Bundle(manifest, network, kernel, bias, ""), folder)
+    return save_bundle(
+        Bundle(manifest, network, kernel, bias, ""), folder, np.dtype(recipe.bundle_weights)
+    )
 
 
 def _moments(found: Weights) -> dict[str, npt.NDArray[np.float64]]:

@@ -65,7 +65,8 @@ def event_record(event: Event) -> dict[str, Any]:
 
     Returns:
         schema, event_id, phase, camera, label; onset_s, detected_s, ended_s on the stream's time
-        line; ended_by; onset_wall; score, peak; latency (seconds, None where unknown); timeline
+        line; ended_by; onset_wall; score, peak; region (None, or box in shares of the picture,
+        start_s, end_s and the overlay's file name); latency (seconds, None where unknown); timeline
         (monotonic seconds of this machine, None where a stage was not passed).
     """
     return {
@@ -81,6 +82,7 @@ def event_record(event: Event) -> dict[str, Any]:
         "onset_wall": event.onset_wall,
         "score": event.score,
         "peak": event.peak,
+        "region": None if event.region is None else dataclasses.asdict(event.region),
         "latency": _latency(event),
         "timeline": {name: at or None for name, at in dataclasses.asdict(event.timeline).items()},
     }

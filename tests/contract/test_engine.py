@@ -99,6 +99,21 @@ def test_a_clip_scores_the_same_in_any_company(
         np.testing.assert_allclose(alone[0], together[n], atol=TOLERANCE[precision])
 
 
+def test_the_mean_over_all_places_is_the_logit(
+    opened: tuple[Classifier, str], bundle: Bundle, clips: np.ndarray
+) -> None:
+    """A map says what each place adds; the clip's own places, four frames apart."""
+    classifier, precision = opened
+    maps = classifier.localize(clips[:2])
+    assert maps.shape == (2, 4, 2, 2, 11)
+    assert maps.dtype == np.float32
+    _, embeddings = classifier.predict(clips[:2])
+    logits = embeddings @ bundle.score_kernel + bundle.score_bias
+    tolerance = TOLERANCE[precision] * np.abs(maps).max()
+    np.testing.assert_allclose(maps.mean((1, 2, 3)), logits, atol=max(tolerance, 1e-5))
+    assert maps.std((1, 2, 3)).min() > 0
+
+
 def test_time_has_a_direction(opened: tuple[Classifier, str], clips: np.ndarray) -> None:
     """A clip played backwards is another clip."""
     classifier, _ = opened
@@ -124,10 +139,32 @@ def test_a_wrong_clip_is_refused_and_harmless(
 ) -> None:
     """ValueError with what was given; the next good batch is classified."""
     classifier, _ = opened
+    with pytest.raises(ValueError, match="clips must be uint8"):
+        classifier.localize(wrong)
     with pytest.raises(ValueError, match="clips must be uint8") as refused:
         classifier.predict(wrong)
     assert str(wrong.shape) in str(refused.value)
     assert classifier.predict(clips)[0].shape[0] == MAX_BATCH
+
+
+def test_a_softmax_is_computed_by_windows_and_steps(engine: str, bundle: Bundle) -> None:
+    """Scores of one window add up to 1, and are those of the unfused network."""
+    softmax = bundle.with_facts(activation="softmax")
+    config = ModelConfig.model_validate(
+        {"engine": engine, "precision": "float32", "mode": "steps", "cache": False}
+    )
+    classifier = open_classifier(softmax, config)
+    classifier.warm_up(1, (4,))
+    clips = np.random.default_rng(8).integers(0, 256, (1, *SHAPE), np.uint8)
+    expected, _ = reference_outputs(softmax, clips)
+    scores, _ = classifier.predict(clips)
+    stepper = classifier.stepper(4)
+    assert stepper is not None
+    first, _, _ = stepper.init(clips)
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    np.testing.assert_allclose(first, expected, atol=1e-5)
+    assert scores.sum() == pytest.approx(1)
+    classifier.close()
 
 
 def test_a_closed_or_cold_classifier_says_so(

@@ -22,7 +22,6 @@ from model.bundle import (
     WEIGHTS,
     Bundle,
     Manifest,
-    golden_clip,
     load_bundle,
     load_manifest,
     save_bundle,
@@ -126,7 +125,7 @@ def test_half_precision_weights_are_read(folder: Path, small_bundle: Bundle) -> 
 
 def test_an_unknown_name_says_what_there_is() -> None:
     """One sentence with the name and the built-in ones."""
-    with pytest.raises(BundleError, match=r"'motion-x' is neither built in \(untrained\) nor"):
+    with pytest.raises(BundleError, match=r"'motion-x' is neither built in \(.*untrained\) nor"):
         load_bundle("motion-x")
     with pytest.raises(BundleError, match="'motion-x'"):
         load_manifest("motion-x")
@@ -150,7 +149,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"format": 2}, "format"),
+        ({"format": 3}, "format"),
         ({"hop": 0}, "hop"),
         ({"frames": "many"}, "frames"),
         ({"size_px": 100_000}, "size_px"),
@@ -292,16 +291,6 @@ def test_an_interrupted_save_leaves_no_bundle(small_bundle: Bundle, folder: Path
     with pytest.raises(BundleError, match="cannot be written"):
         save_bundle(small_bundle, folder)
     assert not (folder / MANIFEST).exists()
-
-
-def test_the_golden_clip_moves_and_is_the_same_everywhere() -> None:
-    """Pinned by its hash: engines and machines are compared on it."""
-    clip = golden_clip(32, 64)
-    assert clip.shape == (32, 64, 64, 3)
-    assert clip.dtype == np.uint8
-    assert hashlib.sha256(clip.tobytes()).hexdigest().startswith("a98b06fb78d7fe89850b277a6d6a")
-    assert (np.abs(np.diff(clip.astype(int), axis=0)).max(axis=(1, 2, 3)) > 0).all()
-    assert not np.array_equal(clip, golden_clip(32, 64, seed=1))
 
 
 def test_a_manifest_forgets_nothing_in_json() -> None:

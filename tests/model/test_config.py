@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from model.config import ModelConfig
+from model.bundle import bundle_names
+from model.config import DEFAULT_BUNDLE, ModelConfig
 
 
 def test_nothing_needs_to_be_said() -> None:
     """The defaults are the built-in bundle on TensorFlow, precision measured."""
     config = ModelConfig()
-    assert (config.bundle, config.engine, config.precision) == ("untrained", "tensorflow", "auto")
+    assert (config.bundle, config.engine) == (DEFAULT_BUNDLE, "tensorflow")
+    assert config.precision == "auto"
+    assert DEFAULT_BUNDLE in bundle_names()
     assert config.threads is None
 
 

@@ -82,7 +82,9 @@ def test_an_option_speaks_for_its_key() -> None:
 def test_the_key_that_a_cross_check_names_decides_the_line() -> None:
     """A check of a whole section still leads to the key that must change."""
     places: Places = {("detector",): Place("f:3"), ("detector", "score_off"): Place("f:5")}
-    found = sentences({"cameras": [CAMERA], "detector": {"score_off": 0.9}}, places)
+    found = sentences(
+        {"cameras": [CAMERA], "detector": {"score_on": 0.6, "score_off": 0.9}}, places
+    )
     assert found == ("f:5: detector.score_off: (0.9) must not be above score_on (0.6)",)
 
 

@@ -16,6 +16,8 @@ BEYOND_SCHEME = {
     # How windows were computed: hits, resets by reason, memory.
     *("bresnet_incremental_steps", "bresnet_incremental_resets", "bresnet_incremental_state_bytes"),
     "bresnet_degradation_steps",
+    # What disturbs a camera now: a covered one is no event, but somebody must know.
+    "bresnet_nuisance_active",
 }
 FROM_CONFIGURATION = {"camera", "model", "worker", "event", "sink", "route", "code"}
 

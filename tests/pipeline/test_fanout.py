@@ -6,15 +6,34 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field
 
+from model.manifest import Manifest
 from pipeline.config import DetectorConfig
 from pipeline.detector import Detector
 from pipeline.errors import SinkError
-from pipeline.fanout import Delivery, Fanout
+from pipeline.fanout import Delivery, Fanout, Item
 from pipeline.mailbox import Mailbox
-from pipeline.records import Event, MotionSample, Prediction, RunEnded, Timeline
+from pipeline.records import (
+    Event,
+    Located,
+    MotionSample,
+    Nuisance,
+    Prediction,
+    Region,
+    RunEnded,
+    Suppressed,
+    Timeline,
+)
 from pipeline.sinks.base import ReadySink
 from tests.conftest import FakeClock, settle
-from tests.records import event, prediction
+from tests.records import event, prediction, window
+
+TRAINED = {
+    "name": "m",
+    "is_trained": True,
+    "labels": ("left", "lighting"),
+    "analysis_fps": 10,
+    "hop": 4,
+}
 
 
 @dataclass
@@ -23,12 +42,19 @@ class Ear:
 
     events: list[Event] = field(default_factory=list)
     outcomes: list[tuple[str, str]] = field(default_factory=list)
+    asides: list[Suppressed | Nuisance] = field(default_factory=list)
 
     def prediction(self, prediction: Prediction) -> None:
         """Not of interest here."""
 
     def event(self, event: Event) -> None:
         self.events.append(event)
+
+    def suppressed(self, suppressed: Suppressed) -> None:
+        self.asides.append(suppressed)
+
+    def nuisance(self, nuisance: Nuisance) -> None:
+        self.asides.append(nuisance)
 
     def delivery(self, sink: str, outcome: str, event: Event, enqueued_at: float) -> None:
         self.outcomes.append((sink, outcome))
@@ -60,13 +86,14 @@ def sample(media_s: float, score: float, clock: FakeClock) -> MotionSample:
 class Bench:
     """A fan-out with one camera and two outboxes."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: FakeClock, manifest: Manifest | None = None) -> None:
         self.ear = Ear()
-        self.inbox: Mailbox[MotionSample | RunEnded | Prediction] = Mailbox(1000)
+        self.inbox: Mailbox[Item] = Mailbox(1000)
         self.outboxes: dict[str, Mailbox[Event]] = {"a": Mailbox(100), "b": Mailbox(2)}
         ids = itertools.count()
-        detector = Detector("door", DetectorConfig(), lambda: f"e{next(ids)}")
-        self.stage = Fanout(self.inbox, {"door": detector}, self.outboxes, clock, self.ear)
+        new_id = lambda: f"e{next(ids)}"  # noqa: E731
+        self.detectors = {"door": Detector("door", DetectorConfig(), new_id, manifest)}
+        self.stage = Fanout(self.inbox, self.detectors, self.outboxes, clock, self.ear)
 
 
 async def test_motion_becomes_a_start_and_an_end_in_every_outbox(clock: FakeClock) -> None:
@@ -123,6 +150,50 @@ async def test_untrained_scores_raise_no_event(clock: FakeClock) -> None:
             bench.inbox.put(prediction({"left": 0.99}, is_trained=False))
     await bench.stage.run()
     assert bench.ear.events == []
+
+
+async def test_the_place_of_an_event_is_asked_for_once_and_told_when_it_comes(
+    clock: FakeClock,
+) -> None:
+    """For starts that scores decided; the answer is an update of that event."""
+    bench = Bench(clock)
+    asked: list[tuple[str, int]] = []
+    bench.stage = Fanout(
+        bench.inbox,
+        bench.detectors,
+        bench.outboxes,
+        clock,
+        bench.ear,
+        lambda event, window: asked.append((event.event_id, window.window_id)),
+    )
+    region = Region(0.1, 0.2, 0.3, 0.4, 1.0, 2.0)
+    with bench.inbox:
+        for index in range(12):
+            bench.inbox.put(sample(index / 10, 0.9, clock))
+        for index in range(4):
+            bench.inbox.put(prediction({"left": 0.99}, window=window(media_end_s=float(index))))
+        bench.inbox.put(Located("door", "e1", region))
+        bench.inbox.put(Located("door", "e7", region))
+    await bench.stage.run()
+    assert [event_id for event_id, _ in asked] == ["e1"]
+    told = [(e.event_id, e.phase) for e in bench.ear.events if e.region == region]
+    assert told == [("e1", "update"), ("e1", "end")]
+
+
+async def test_nuisances_and_suppressed_events_are_told_to_the_observer(clock: FakeClock) -> None:
+    """Also those that are settled when the stage ends."""
+    bench = Bench(clock, Manifest(**TRAINED))
+    with bench.inbox:
+        for index in range(12):
+            bench.inbox.put(sample(index / 10, 0.9, clock))
+        for index in range(4):
+            scores = {"left": 0.1, "lighting": 0.9}
+            bench.inbox.put(prediction(scores, window=window(media_end_s=0.4 * index)))
+    await bench.stage.run()
+    assert bench.ear.events == []
+    asides = [Suppressed("door", "motion", "lighting")]
+    assert [a for a in bench.ear.asides if isinstance(a, Suppressed)] == asides
+    assert [a.is_active for a in bench.ear.asides if isinstance(a, Nuisance)] == [True, False]
 
 
 async def test_a_hung_sink_does_not_delay_the_others(clock: FakeClock) -> None:

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from pipeline.metrics import Metrics
-from pipeline.records import WindowOutcome
+from pipeline.records import Nuisance, Suppressed, WindowOutcome
 from streamer.errors import LossKind
 from streamer.notes import CameraState, Counters, DropReason, Ended, RingSpec
 from tests.pipeline.factories import event, frame_note, lost, opened, prediction, ready, result
@@ -84,6 +84,9 @@ def exercise(metrics: Metrics) -> None:
     metrics.delivery("log", "ok", event("start"), 1000.3)
     metrics.pending("log", 3)
     metrics.event(event("end"))
+    metrics.add_nuisances(["tamper"])
+    metrics.nuisance(Nuisance("door", "tamper", True, 0.9, ""))
+    metrics.suppressed(Suppressed("door", "motion", "tamper"))
     metrics.ready(is_ready=True)
     metrics.loop_lag(0.01)
     metrics.http("/livez", "GET", 200, 0.001)
@@ -105,6 +108,31 @@ def test_every_series_exists_at_zero_before_anything_happens(metrics: Metrics) -
         assert (
             value(metrics, "bresnet_inference_windows_total", model="untrained", outcome=one) == 0
         )
+
+
+def test_nuisances_and_what_they_silence_are_there_at_zero_and_counted(metrics: Metrics) -> None:
+    """Each reason an event can have, for cameras known before the bundle and after it."""
+    metrics.add_events(["left"])
+    metrics.add_nuisances(["lighting", "camera", "fog"])
+    metrics.add_camera("yard", "rtsp", RING)
+    name, active = "bresnet_events_suppressed_total", "bresnet_nuisance_active"
+    for camera in ("door", "yard"):
+        for reason in ("lighting", "camera", "unconfirmed", "other"):
+            assert value(metrics, name, camera=camera, event="motion", reason=reason) == 0
+        assert value(metrics, name, camera=camera, event="left", reason="camera") == 0
+        assert value(metrics, active, camera=camera, event="fog") == 0
+    assert total(metrics, name, event="left", reason="lighting") == 0
+    metrics.suppressed(Suppressed("yard", "motion", "fog"))
+    metrics.suppressed(Suppressed("nobody", "motion", "camera"))
+    metrics.nuisance(Nuisance("yard", "camera", True, 0.9, ""))
+    metrics.nuisance(Nuisance("nobody", "camera", True, 0.9, ""))
+    assert total(metrics, name) == 1
+    assert value(metrics, name, camera="yard", event="motion", reason="other") == 1
+    assert value(metrics, active, camera="yard", event="camera") == 1
+    metrics.nuisance(Nuisance("yard", "camera", False, 0.1, ""))
+    assert total(metrics, active) == 0
+    metrics.remove_camera("yard")
+    assert total(metrics, name) == 0
 
 
 def test_both_formats_parse_and_name_their_content_type(metrics: Metrics) -> None:

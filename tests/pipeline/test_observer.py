@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ import pytest
 
 from pipeline.metrics import Metrics
 from pipeline.observer import Observer
-from pipeline.records import InferenceOutcome, WindowOutcome
+from pipeline.records import InferenceOutcome, Nuisance, Suppressed, WindowOutcome
 from pipeline.status import CameraStatus, StatusBoard
 from streamer.errors import LossKind
 from streamer.notes import CameraState, Counters, DropReason, Ended, Heartbeat, StateNote
@@ -295,6 +296,23 @@ def test_batches_queues_and_deliveries_are_booked(clock: FakeClock) -> None:
     deliveries = books.samples("bresnet_sink_deliveries_total", "outcome")
     assert deliveries == {"retry": 1.0, "ok": 1.0}
     assert books.samples("bresnet_sink_pending", "sink") == {"log": 2.0}
+
+
+def test_what_disturbs_a_camera_is_booked_twice_and_a_covered_one_is_a_warning(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lamp is not worth a line."""
+    caplog.set_level(logging.WARNING, logger="pipeline.observer")
+    books = Books(clock)
+    books.metrics.add_nuisances(["lighting", "tamper"])
+    for label in ("lighting", "tamper"):
+        books.observer.nuisance(Nuisance("door", label, True, 0.9, ""))
+        books.observer.suppressed(Suppressed("door", "motion", label))
+    active = {n.label: 1.0 for n in books.cameras["door"].report().nuisances}
+    assert books.samples("bresnet_nuisance_active", "event") == active
+    counted = books.samples("bresnet_events_suppressed_total", "reason")
+    assert counted == books.cameras["door"].report().suppressed == {"lighting": 1, "tamper": 1}
+    assert [record.getMessage() for record in caplog.records] == ["camera door: tamper (0.90)"]
 
 
 def test_whoever_watches_the_load_hears_of_windows_batches_and_workers(clock: FakeClock) -> None:

@@ -62,7 +62,7 @@ def report(**changes: object) -> CameraReport:
     values: dict[str, object] = dict.fromkeys(CameraReport.model_fields, 0)
     values |= {"id": "c", "source": "x", "state": "ended", "detail": "", "codec": ""}
     values |= {"frames_dropped": {}, "windows": {}, "top_scores": [], "active_events": []}
-    values |= {"latency_p50_s": None, "latency_p95_s": None}
+    values |= {"latency_p50_s": None, "latency_p95_s": None, "nuisances": [], "suppressed": {}}
     return CameraReport.model_validate(values | changes)
 
 

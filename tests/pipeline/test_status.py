@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.records import Nuisance, Suppressed
 from pipeline.status import StatusBoard, WorkerStatus
 from streamer.notes import Counters, Ended
 from tests.pipeline.factories import (
@@ -138,6 +139,21 @@ def test_events_are_active_from_start_to_end(door: CameraStatus) -> None:
     door.event(event("end"))
     assert door.report().active_events == []
     assert door.report().n_events == 1
+
+
+def test_a_covered_camera_is_shown_until_it_is_free(door: CameraStatus, board: StatusBoard) -> None:
+    """With since when; what was not told because of it is counted by reason."""
+    covered = Nuisance("door", "tamper", True, 0.93, "2026-01-01T00:00:00+00:00")
+    door.nuisance(covered)
+    for reason in ("tamper", "tamper", "unconfirmed"):
+        door.suppressed(Suppressed("door", "motion", reason))
+    report = door.report()
+    assert [(n.label, n.score, n.onset_wall) for n in report.nuisances] == [
+        ("tamper", 0.93, "2026-01-01T00:00:00+00:00")
+    ]
+    assert report.suppressed == board.summary().suppressed == {"tamper": 2, "unconfirmed": 1}
+    door.nuisance(dataclasses.replace(covered, is_active=False))
+    assert door.report().nuisances == []
 
 
 def test_ready_means_a_ready_worker_and_a_camera_that_delivers(

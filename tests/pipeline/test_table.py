@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from pipeline.records import Nuisance, Suppressed
 from pipeline.status import StatusBoard
 from pipeline.table import StatusTable, Terminal, live_view, plain_line, print_summary
 from streamer.notes import Counters
@@ -94,6 +95,19 @@ def test_lowered_quality_is_told_and_full_quality_is_not(board: StatusBoard) -> 
     output.print(live_view(status))
     for text in (printed(output), plain_line(status)):
         assert "too much work: level 2 of 4, a window every 32 frames" in text
+
+
+def test_a_nuisance_stands_beside_the_state_and_the_summary_says_what_was_not_told(
+    board: StatusBoard,
+) -> None:
+    """An operator sees that a camera is covered."""
+    board.cameras["door"].nuisance(Nuisance("door", "tamper", True, 0.9, ""))
+    board.cameras["door"].suppressed(Suppressed("door", "motion", "tamper"))
+    output = console()
+    output.print(live_view(board.snapshot()))
+    print_summary(board.summary(), output)
+    assert "running +tamper" in printed(output)
+    assert "Events not told: tamper=1" in printed(output)
 
 
 def test_a_plain_line_is_one_line(board: StatusBoard) -> None:

@@ -44,6 +44,20 @@ def test_a_camera_may_have_its_own_rate_and_motion_gate() -> None:
     assert first.capture.stall_s == 7
 
 
+def test_labels_are_sorted_by_what_they_are_for() -> None:
+    """Metrics of events for motion, of suppression for nuisances."""
+    assert wiring.labels_of(MANIFEST, "motion")[0] == "left"
+    assert wiring.labels_of(MANIFEST, "nuisance") == ["lighting", "camera", "tamper", "background"]
+
+
+def test_a_folder_for_pictures_must_be_there(tmp_path: Path) -> None:
+    """Refused before anything runs, by its key."""
+    wiring.check_overlays(config())
+    wiring.check_overlays(config(detector={"overlays": {"folder": str(tmp_path)}}))
+    with pytest.raises(ConfigError, match=r"detector\.overlays\.folder: .*none is no folder"):
+        wiring.check_overlays(config(detector={"overlays": {"folder": str(tmp_path / "none")}}))
+
+
 def test_full_quality_is_that_of_the_live_cameras() -> None:
     """A file read at full speed waits and is never slowed down."""
     cameras = [

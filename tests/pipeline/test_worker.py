@@ -17,9 +17,9 @@ from model.config import ModelConfig
 from pipeline.config import WorkerConfig
 from pipeline.errors import ConfigError, WorkerError
 from pipeline.report import WorkerState
-from pipeline.worker import Loss, RestartPolicy, Worker, _expected_s, _oom_kills
+from pipeline.worker import Loss, Worker, _expected_s, _oom_kills
 from streamer.clock import SystemClock
-from streamer.worker_notes import Ready, WindowRef
+from streamer.worker_notes import Locate, Placed, Ready, WindowRef
 from tests.conftest import eventually
 from tests.fakes import CRASH, ENGINE_FAILS, HANG, filled_ring
 
@@ -59,26 +59,6 @@ async def running(
         group.create_task(worker.run(), name="worker")
         yield worker, book
         worker.close()
-
-
-def test_the_back_off_doubles_to_its_cap_and_starts_anew_after_a_healthy_minute() -> None:
-    """E4: 0.5 s to 30 s, never less, never more; 60 s of health forgive everything."""
-    policy = RestartPolicy(0.5, 30.0)
-    assert [policy.wait_s(0.0) for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    assert policy.wait_s(59.9) == 30
-    assert policy.wait_s(60.0) == 0.5
-    assert policy.wait_s(0.0) == 1
-
-
-def test_fifteen_crashes_in_a_row_never_start_more_than_one_worker_in_half_a_second() -> None:
-    """E4 on a simulated clock: starts are at least 0.5 s apart, the 16th comes within 31 s."""
-    policy = RestartPolicy(0.5, 30.0)
-    starts = [0.0]
-    for _ in range(15):
-        starts.append(starts[-1] + policy.wait_s(0.0))
-    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
-    assert min(gaps) >= 0.5
-    assert max(gaps) <= 31
 
 
 def test_a_batch_is_expected_to_cost_what_the_next_larger_one_did() -> None:
@@ -245,3 +225,19 @@ async def test_a_control_process_that_was_away_does_not_blame_its_worker() -> No
         await asyncio.sleep(0.7)
         assert worker.state == "ready"
         assert book.losses == []
+
+
+async def test_where_an_event_is_can_be_asked_while_there_is_a_worker() -> None:
+    """The answer comes by itself; before the worker is ready nobody takes the question."""
+    placed: list[Placed] = []
+    async with running() as (worker, _):
+        worker.hear_places(placed.append)
+        with filled_ring("a", [10, 11, 12, 13]) as (spec, _):
+            window = WindowRef(window_id=1, ring=spec, first_seq=0)
+            question = Locate(event_id="e1", window=window, label="last")
+            assert not worker.locate(question)
+            await worker.wait_ready()
+            assert worker.locate(question)
+            await eventually(lambda: placed != [])
+    assert (placed[0].event_id, placed[0].span) == ("e1", (0.5, 1.0))
+    assert not worker.locate(question)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from model.config import ModelConfig
@@ -20,7 +21,9 @@ from streamer.worker_notes import (
     FromWorker,
     Infer,
     LoadModel,
+    Locate,
     ModelRefused,
+    Placed,
     Ready,
     Result,
     ToWorker,
@@ -56,7 +59,7 @@ def link() -> Iterator[tuple[ParentLink[ToWorker], SimpleNamespace]]:
             notes = framer.feed(data)
         return notes[0]
 
-    def send(note: LoadModel | Infer | Stop) -> None:
+    def send(note: ToWorker) -> None:
         ours.sendall(pack(note))
 
     with ours, ParentLink[ToWorker](theirs.detach(), ToWorker) as child:
@@ -98,6 +101,62 @@ def test_a_bundle_that_cannot_be_used_is_refused_in_one_sentence(
     parent.send(LoadModel(config=config, max_batch=4, factory="tests.fakes:load_refused"))
     assert serve(child) == 0
     assert parent.receive() == ModelRefused(message="bundle 'nowhere' is not there; choose another")
+
+
+def test_an_engine_that_misses_the_golden_scores_is_refused(
+    link: tuple[ParentLink[ToWorker], SimpleNamespace],
+) -> None:
+    """Before the first window, with both sides named."""
+    child, parent = link
+    parent.send(LoadModel(config=CONFIG, max_batch=4, factory="tests.fakes:load_wrong"))
+    assert serve(child) == 0
+    refused = parent.receive()
+    assert isinstance(refused, ModelRefused)
+    assert "on the golden clip, the manifest says 2 " in refused.message
+
+
+def test_the_place_of_an_event_is_found_between_two_batches(
+    link: tuple[ParentLink[ToWorker], SimpleNamespace],
+) -> None:
+    """In the window that decided; a window that is gone has no place, and nothing ends."""
+    child, parent = link
+    thread = threading.Thread(target=serve, args=(child,), name="serve:test")
+    thread.start()
+    parent.send(LoadModel(config=CONFIG, max_batch=4, factory="tests.fakes:load_fake"))
+    assert isinstance(parent.receive(), Ready)
+    with filled_ring("a", [5] * 4) as (spec, _):
+        for first_seq, box in ((0, (0.0, 0.0, 0.5, 0.5)), (9, ())):
+            [window] = infer(spec, first_seq).windows
+            parent.send(Locate(event_id="e1", window=window, label="last"))
+            placed = parent.receive()
+            assert isinstance(placed, Placed)
+            assert placed.event_id == "e1"
+            assert placed.box == pytest.approx(box, abs=0.07)
+            parent.send(infer(spec, 0))
+            assert isinstance(parent.receive(), Result)
+    parent.send(Stop())
+    thread.join()
+
+
+@pytest.mark.parametrize("is_asked_for", [False, True])
+def test_embeddings_travel_where_they_are_asked_for(
+    link: tuple[ParentLink[ToWorker], SimpleNamespace], is_asked_for: bool
+) -> None:
+    """Four bytes a value, as float32."""
+    child, parent = link
+    config = ModelConfig(embeddings=is_asked_for).model_dump_json().encode()
+    thread = threading.Thread(target=serve, args=(child,), name="serve:test")
+    thread.start()
+    parent.send(LoadModel(config=config, max_batch=4, factory="tests.fakes:load_fake"))
+    parent.receive()
+    with filled_ring("a", [5] * 4) as (spec, _):
+        parent.send(infer(spec, 0))
+        result = parent.receive()
+    assert isinstance(result, Result)
+    values = np.frombuffer(result.scores[0].embedding, np.float32)
+    assert values.tolist() == ([0.25] * 4 if is_asked_for else [])
+    parent.send(Stop())
+    thread.join()
 
 
 def test_a_parent_that_leaves_at_once_is_no_error(

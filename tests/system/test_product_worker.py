@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from model.bundle import MANIFEST, UNTRAINED
+from model.config import DEFAULT_BUNDLE
 from pipeline.records import InferenceOutcome
 from streamer.clock import SystemClock
 from tests.camera import ScriptedCamera
@@ -286,7 +287,7 @@ def mapped(process: psutil.Process) -> str:
 
 def n_scored(metrics: str) -> float:
     """Return how many windows were classified."""
-    labels = frozenset([("model", "untrained"), ("outcome", "ok")])
+    labels = frozenset([("model", DEFAULT_BUNDLE), ("outcome", "ok")])
     return parse(metrics).get(("bresnet_inference_windows_total", labels), 0.0)
 
 

@@ -25,7 +25,7 @@ def outputs(network: Any, bundle: Bundle, clips: Any) -> tuple[Any, Any]:
 
 
 def run(graph: Any, clips: Any) -> tuple[Any, Any]:
-    scores, embeddings = graph(clips)
+    scores, embeddings, _ = graph(clips)
     return np.array(scores), np.array(embeddings)
 
 

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from pipeline.records import Timeline
+from pipeline.records import Region, Timeline
 from pipeline.sinks.base import SCHEMA, event_record
 from tests.pipeline.factories import event
 
 KEYS = [
     "schema", "event_id", "phase", "camera", "label", "onset_s", "detected_s", "ended_s",
-    "ended_by", "onset_wall", "score", "peak", "latency", "timeline",
+    "ended_by", "onset_wall", "score", "peak", "region", "latency", "timeline",
 ]  # fmt: skip
 
 
@@ -23,6 +23,22 @@ def test_the_shape_is_pinned() -> None:
     assert record["schema"] == SCHEMA == 1
     assert json.loads(json.dumps(record)) == record
     assert (record["ended_s"], record["ended_by"]) == (6.0, "quiet")
+
+
+def test_a_place_travels_with_the_event() -> None:
+    """Box in shares of the picture, times in capture seconds, the picture by its name."""
+    region = Region(0.1, 0.2, 0.3, 0.4, 1.5, 2.5, "door-e1.png")
+    record = event_record(event("update", region=region))
+    assert record["region"] == {
+        "left": 0.1,
+        "top": 0.2,
+        "right": 0.3,
+        "bottom": 0.4,
+        "start_s": 1.5,
+        "end_s": 2.5,
+        "overlay": "door-e1.png",
+    }
+    assert event_record(event("start"))["region"] is None
 
 
 def test_latencies_are_derived_from_the_timeline() -> None:
