@@ -52,7 +52,7 @@ def settle_statistics(trainer: Trainer, weights: Weights, batches: Iterable[Batc
 
 
 def write_bundle(recipe: Recipe, weights: Weights, folder: Path) -> Manifest:
-    """Write a bundle, its weights as float16: scores move by less than 1e-3, the file halves.
+    """Write a bundle.
 
     Args:
         recipe: of the run.
@@ -75,11 +75,13 @@ def write_bundle(recipe: Recipe, weights: Weights, folder: Path) -> Manifest:
         hop=recipe.hop,
         activation=recipe.head.activation,
         recipe=recipe.model_dump(mode="json"),
-        seeds={"weights": recipe.seed, "data": recipe.seed},
+        seeds={"training": recipe.seed},
     )
     network = {name: array for name, array in weights.items() if not name.startswith("moments/")}
     kernel, bias = network.pop("scores/kernel"), network.pop("scores/bias")
-    return save_bundle(make_bundle(manifest, network, kernel, bias), folder, np.float16)
+    return save_bundle(
+        make_bundle(manifest, network, kernel, bias), folder, np.dtype(recipe.bundle_weights)
+    )
 
 
 def _moments(found: Weights) -> dict[str, npt.NDArray[np.float64]]:

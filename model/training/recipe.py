@@ -29,7 +29,7 @@ class HeadRecipe(Strict):
     """Names of the K scores, in order."""
     activation: Literal["sigmoid", "softmax"] = "sigmoid"
     """sigmoid: several labels can hold at once; softmax: exactly one holds."""
-    units: int = Field(spec.UNITS, ge=1, le=4096)
+    units: int = Field(spec.UNITS, ge=1, le=1024)
     """Length of the embedding."""
 
     @field_validator("labels")
@@ -162,6 +162,8 @@ class Recipe(Strict):
     statistics_batches: int = Field(32, ge=1, le=10_000)
     """Batches from which the bundle's BatchNorm statistics are taken, under its averaged
     weights."""
+    bundle_weights: Literal["float16", "float32"] = "float16"
+    """Type of the weights in the bundle: 9 MB or 18 MB."""
     workers: int = Field(1, ge=0, le=256)
     """Processes that prepare batches; 0 prepares them in turns with the training."""
 
@@ -209,6 +211,6 @@ class Recipe(Strict):
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides the weights; hexadecimal."""
-        loose = {"checkpoint_s", "workers", "statistics_batches"}
+        loose = {"checkpoint_s", "workers", "statistics_batches", "bundle_weights"}
         text = self.model_dump_json(exclude=loose)
         return hashlib.sha256(text.encode()).hexdigest()

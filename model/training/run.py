@@ -118,5 +118,7 @@ def start_weights(recipe: Recipe) -> dict[str, npt.NDArray[np.float32]]:
             )
     taken = {**drawn, **bundle.weights}
     if bundle.manifest.labels == head.labels and not recipe.init.new_head:
-        taken |= {"scores/kernel": bundle.score_kernel, "scores/bias": bundle.score_bias}
+        # A calibration belongs to the weights it was fitted to.
+        layer = bundle.trained_scores or (bundle.score_kernel, bundle.score_bias)
+        taken |= dict(zip(("scores/kernel", "scores/bias"), layer, strict=True))
     return taken

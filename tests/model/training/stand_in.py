@@ -30,6 +30,7 @@ def tiny_recipe(**changes: object) -> Recipe:
         "validate_steps": 6,
         "validation_batches": 2,
         "statistics_batches": 2,
+        "bundle_weights": "float32",
         "workers": 0,
     }
     return Recipe.model_validate({**plain, **changes})

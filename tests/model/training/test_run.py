@@ -23,9 +23,7 @@ def test_precision_is_what_was_asked_for() -> None:
     assert activation_dtype(tiny_recipe(precision="auto")) == wanted
 
 
-@pytest.mark.skipif(
-    bool(tf.config.list_physical_devices("GPU")), reason="a GPU has float16"
-)
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="a GPU has float16")
 def test_float16_is_refused_where_it_cannot_run() -> None:
     """TensorFlow has no such pooling on a CPU; the sentence names the way out."""
     with pytest.raises(TrainingError, match=r"mixed_float16 needs a GPU or .*; choose auto"):
