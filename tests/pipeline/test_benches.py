@@ -84,10 +84,14 @@ def test_the_model_bench_prints_a_table_and_writes_its_figures(tmp_path: Path) -
 
 @pytest.mark.timeout(120)
 def test_the_model_bench_takes_engines_apart(tmp_path: Path) -> None:
-    """With --layers: one table a way, with a line a layer."""
+    """With --layers: one table a way, a line a layer, and convolutions in all that multiply."""
     path = tmp_path / "layers.json"
     words = "bench model --layers --size 32 --frames 12 --hop 8 --rounds 1 --only tensorflow"
     result = CliRunner().invoke(main, [*words.split(), "--json", str(path)])
     assert result.exit_code == 0, result.output
-    assert result.stdout.count("| layer |") == len(json.loads(path.read_text())["ways"]) == 2
+    ways = json.loads(path.read_text())["ways"]
+    assert result.stdout.count("| layer |") == len(ways) == 2
+    for way in ways:
+        found = {one["layer"] for one in way["layers"] if one["arithmetic_s"] and one["share"]}
+        assert {"stem", "stem1", "stem2", "block0", "block1", "block2", "block3"} <= found
     assert "taking 2 ways apart" in result.stderr
