@@ -25,8 +25,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from model.telemetry import switch_off
+
 REPOSITORY = Path(__file__).parents[1]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+# Before any test module imports a runtime: tests call nobody either, and no thread of theirs sends.
+switch_off()
+
 # What was asked to end needs a moment on a busy machine; what was not asked never ends.
 SETTLE_S = 2.0
 # Opened once by libraries and kept for the life of the process.
