@@ -2,8 +2,7 @@
 
 In: logits, targets and weights, (N, K) each. Out: named figures: mean average precision over the
 labels that occur (several labels at once), or accuracy (one label).
-Invariant: what has weight 0 does not count, and a label that never occurs, or always, has no
-figure.
+Invariant: what has weight 0 does not count, and a label that never occurs has no figure.
 """
 
 from __future__ import annotations
@@ -13,22 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from model.evaluation.metric import average_precisions
+
 Array = npt.NDArray[np.float32]
-
-
-def average_precision(scores: Array, truth: Array) -> float | None:
-    """Return the area under precision over recall; None where all or none is true.
-
-    Args:
-        scores: (N,), any monotone scale.
-        truth: (N,), true from 0.5.
-    """
-    is_true = truth >= 0.5
-    if is_true.all() or not is_true.any():
-        return None
-    from sklearn.metrics import average_precision_score
-
-    return float(average_precision_score(is_true, scores))
 
 
 def measure(
@@ -43,12 +29,12 @@ def measure(
         is_known = weights.mean(axis=1) > 0
         hits: Any = logits.argmax(axis=1) == targets.argmax(axis=1)
         return {"accuracy": float(hits[is_known].mean())} if is_known.any() else {}
-    figures = {}
-    for index, label in enumerate(labels):
-        decided = weights[:, index] > 0
-        found = average_precision(logits[decided, index], targets[decided, index])
-        if found is not None:
-            figures[f"average_precision/{label}"] = found
+    found = average_precisions(logits, targets, weights)
+    figures = {
+        f"average_precision/{label}": float(value)
+        for label, value in zip(labels, found, strict=True)
+        if np.isfinite(value)
+    }
     if figures:
         figures["mean_average_precision"] = float(np.mean(list(figures.values())))
     return figures

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.training.validation import average_precision, measure
+from model.training.validation import measure
 
 
 def test_average_precision_is_the_textbook_one() -> None:
-    """Ranks 1 and 3 of 4 are true: (1/1 + 2/3) / 2; none or all true has no figure."""
-    scores = np.array([4.0, 3.0, 2.0, 1.0], np.float32)
-    found = average_precision(scores, np.array([1, 0, 1, 0], np.float32))
-    assert found == pytest.approx((1 + 2 / 3) / 2)
-    assert average_precision(scores, np.ones(4, np.float32)) is None
-    assert average_precision(scores, np.zeros(4, np.float32)) is None
+    """Ranks 1 and 3 of 4 are true: (1/1 + 2/3) / 2; for the second label only the last: 1/4."""
+    logits = np.array([[4.0, 4.0], [3.0, 3.0], [2.0, 2.0], [1.0, 1.0]], np.float32)
+    targets = np.array([[1, 0], [0, 0], [1, 0], [0, 1]], np.float32)
+    found = measure(logits, targets, np.ones_like(targets), ("a", "b"), "sigmoid")
+    assert found["average_precision/a"] == pytest.approx((1 + 2 / 3) / 2)
+    assert found["average_precision/b"] == pytest.approx(1 / 4)
+    assert found["mean_average_precision"] == pytest.approx((5 / 6 + 1 / 4) / 2)
 
 
 def test_what_is_undecided_does_not_count() -> None:
@@ -24,7 +25,7 @@ def test_what_is_undecided_does_not_count() -> None:
     weights = np.array([[1, 1], [1, 1], [0, 1]], np.float32)
     found = measure(logits, targets, weights, ("a", "b"), "sigmoid")
     assert found == {"average_precision/a": 1.0, "mean_average_precision": 1.0}
-    assert measure(logits[:1], targets[:1], weights[:1], ("a", "b"), "sigmoid") == {}
+    assert measure(logits[1:2], targets[1:2], weights[1:2], ("a", "b"), "sigmoid") == {}
 
 
 def test_one_label_gives_accuracy() -> None:
