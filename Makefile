@@ -15,6 +15,8 @@ export DEMO_S
 # The source of `make run`, and the arguments of `make test` and `make bench`.
 SOURCE ?=
 ARGS ?=
+# Tests that hang on no clock run in two processes; all others, which measure and wait, one by one.
+UNITS := tests/model tests/contract tests/streamer tests/pipeline
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -59,7 +61,12 @@ format: $(STAMP) ## Rewrite the sources in the house format
 	$(BIN)/ruff check --fix .
 
 test: $(STAMP) ## Run the tests (ARGS="-k name" to choose)
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(UNITS)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(UNITS))
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 bench: $(STAMP) ## Measure the pipeline on this machine
 	$(BIN)/bresnet bench pipeline $(ARGS)

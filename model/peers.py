@@ -78,8 +78,10 @@ def openvino_run(subject: Subject, precision: str) -> Run:
     function, signature = _function(subject)
     import openvino
 
+    from model.engines.openvino_device import core
+
     model = openvino.convert_model(function.get_concrete_function(signature))
-    compiled = openvino.Core().compile_model(
+    compiled = core().compile_model(
         model,
         "CPU",
         {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"},

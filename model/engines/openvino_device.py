@@ -7,6 +7,7 @@ Invariant: whatever OpenVINO raises leaves here as `EngineFailedError`.
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,16 @@ Array = npt.NDArray[Any]
 _KIND = "openvino"
 _HINT = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
 """What is not quantized in int8 is bfloat16."""
+
+
+@functools.cache
+def core() -> Any:
+    """Return OpenVINO itself: one a process, which stays.
+
+    Where the last one goes, its CPU plugin unmaps the stack that it gave the thread for signals
+    (2026.4 with AMX): the next Ctrl-C is a segmentation fault.
+    """
+    return ov.Core()
 
 
 class Device:
@@ -83,7 +94,7 @@ class Device:
         with translated(f"compiling {name}"):
             compiled = self._imported(key) if is_kept else None
             if compiled is None:
-                compiled = ov.Core().compile_model(write(), "CPU", self._options)
+                compiled = core().compile_model(write(), "CPU", self._options)
                 if is_kept:
                     file = io.BytesIO()
                     compiled.export_model(file)
@@ -95,7 +106,7 @@ class Device:
         if content is None:
             return None
         try:
-            return ov.Core().import_model(io.BytesIO(content), "CPU", self._options)
+            return core().import_model(io.BytesIO(content), "CPU", self._options)
         except RuntimeError:  # of another build of the same version
             self._cache.remove(_KIND, key)
             return None

@@ -20,14 +20,19 @@ pytest.importorskip("openvino", reason="the extra openvino is not installed")
 from model.engines import openvino as engine
 from model.engines.memory import Memory
 from model.engines.openvino import OpenVinoClassifier
+from tests.conftest import REPOSITORY
 
 
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
+def small_bundle() -> Bundle:
     """Long enough for steppers."""
     return untrained_bundle(
         UNTRAINED.model_copy(update={"frames": 16, "size_px": 32, "units": 16, "name": "longer"})
     )
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return small_bundle()
 
 
 def warm(bundle: Bundle, folder: Path, **config: Any) -> tuple[OpenVinoClassifier, Any]:
@@ -156,3 +161,27 @@ assert not {"tensorflow", "keras", "cv2", "nncf"} & set(sys.modules)
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+SIGNAL_AFTER_CLOSE = """
+import gc, signal, sys
+from pathlib import Path
+from tests.model.engines.test_openvino import small_bundle, warm
+
+warm(small_bundle(), Path(sys.argv[1]), precision="float32")[0].close()
+gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_signal_after_the_end_is_heard(tmp_path: Path) -> None:
+    """Ctrl-C in a program that has closed the engine is no segmentation fault."""
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_AFTER_CLOSE, str(tmp_path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr[-500:]
