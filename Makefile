@@ -15,8 +15,9 @@ export DEMO_S
 # The source of `make run`, and the arguments of `make test` and `make bench`.
 SOURCE ?=
 ARGS ?=
-# Tests that hang on no clock run in two processes; all others, which measure and wait, one by one.
+# Tests that hang on no clock run in two processes; those that measure and wait run one by one.
 UNITS := tests/model tests/contract tests/streamer tests/pipeline
+TIMED := tests/flow tests/system $(wildcard tests/test_*.py) tests/pipeline/test_capacity.py
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -62,8 +63,8 @@ format: $(STAMP) ## Rewrite the sources in the house format
 
 test: $(STAMP) ## Run the tests (ARGS="-k name" to choose)
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(UNITS)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(UNITS))
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(UNITS) $(addprefix --ignore=,$(TIMED))
+	$(BIN)/python -m pytest $(TIMED)
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

@@ -346,3 +346,16 @@ def test_alerts_lead_to_a_page_of_the_readme() -> None:
             if "alert" in rule:
                 assert rule["annotations"]["runbook_url"] in headings
                 assert f"`{rule['alert']}`" in text
+
+
+def test_make_test_runs_every_test_file() -> None:
+    """Each is in a folder or among the files that one of the two runs names."""
+    listed = subprocess.run(
+        ["make", "-n", "test"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout.split()
+    ignored = {word.removeprefix("--ignore=") for word in listed if word.startswith("--ignore=")}
+    roots = [word for word in listed if word.startswith("tests/")]
+    assert ignored <= set(roots)
+    files = {path.relative_to(REPOSITORY) for path in (REPOSITORY / "tests").rglob("test_*.py")}
+    missed = [path for path in files if not any(path.is_relative_to(root) for root in roots)]
+    assert not missed

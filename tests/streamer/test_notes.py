@@ -54,6 +54,7 @@ def _by_info(info: Any) -> Any:
         "LiteralType": lambda: info.values[0],
         "UnionType": lambda: _by_info(info.types[0]),
         "ListType": lambda: [_by_info(info.item_type)],
+        "VarTupleType": lambda: (_by_info(info.item_type),),
         "DictType": lambda: {_by_info(info.key_type): _by_info(info.value_type)},
         "StructType": lambda: _fields(info.cls),
     }

@@ -88,12 +88,16 @@ def test_windows_are_cut_where_their_targets_say() -> None:
     """A window is n_frames frames in a row, and its target is that of its own end."""
     for step in range(8):
         batch = batches().batch(step)
-        for clip, target, weight in zip(*batch, strict=True):
+        for clip, target, weight in zip(*batch[:3], strict=True):
             frames = clip[:, -1, -1, 0].astype(int)
             np.testing.assert_array_equal(np.diff(frames), 1)
             # "left" holds from frame 16 on: 5 of its frames make it sure.
             n_left = max(frames[-1] - 15, 0)
             assert (target[LEFT], weight[LEFT]) == (n_left >= 5, n_left >= 5 or n_left < 2)
+        # Each moment is four frames, of which two make it true and one leaves it open.
+        n_left_of = (batch.clips[:, :, -1, -1, 0].reshape(len(batch.clips), -1, 4) >= 16).sum(-1)
+        known = np.where(n_left_of == 1, np.nan, n_left_of >= 2)
+        np.testing.assert_array_equal(batch.moments[:, :, LEFT], known)
 
 
 def test_rare_states_of_a_clip_are_as_welcome_as_frequent_ones() -> None:

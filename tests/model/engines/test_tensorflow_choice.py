@@ -48,7 +48,7 @@ def test_a_hopeless_candidate_is_timed_once() -> None:
 
     def graph(clips: Any) -> Any:
         runs.append(len(clips))
-        return clips, clips
+        return clips, clips, clips
 
     small = UNTRAINED.model_copy(update={"frames": 8, "size_px": 32})
     assert choice.clip_cost(graph, small, 1, give_up_s=-1.0) > 0
