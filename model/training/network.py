@@ -17,12 +17,16 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from model import spec
+from model import labels, spec
 from model.training.primitive import convolve, normalize, rescale
 
 Array = npt.NDArray[np.float32]
 MOMENTUM = 0.99
 """Of the moving statistics, that of Keras' BatchNorm."""
+PLACED = spec.BLOCKS[1]
+"""The block whose outputs are judged place by place, each of 4 frames and 8 x 8 pixels."""
+TRAINING_ONLY = ("moments/", "places/")
+"""Layers that no bundle has begin with these."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,14 @@ class Passed(NamedTuple):
     Attributes:
         logits: float32 (N, K).
         moments: float32 (N, P, K), logits of each time position; None without a layer for them.
+        places: float32 (N, P, G, G, 7), logits of each cell of `PLACED`; None without a layer.
         statistics: the batch's mean and variance by the names of the moving ones, empty where not
             training.
     """
 
     logits: Any
     moments: Any
+    places: Any
     statistics: dict[str, Any]
 
 
@@ -64,6 +70,14 @@ def weight_shapes(units: int, n_labels: int) -> dict[str, tuple[int, ...]]:
 def moment_shapes(n_labels: int) -> dict[str, tuple[int, ...]]:
     """Return names and shapes of the layer that judges time positions; only training has it."""
     return {"moments/kernel": (spec.BLOCKS[-1].filters * 4, n_labels), "moments/bias": (n_labels,)}
+
+
+def place_shapes() -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of the layer that judges places; only training has it."""
+    return {
+        "places/kernel": (PLACED.outer, len(labels.MOTION)),
+        "places/bias": (len(labels.MOTION),),
+    }
 
 
 def is_statistic(name: str) -> bool:
@@ -117,8 +131,12 @@ def forward(weights: Mapping[str, Any], clips: Any, form: Form, *, is_training: 
         outputs = ops.relu(run.conv(outputs, stage.name, stage.strides))
     # Strides are told although they are the default: Keras 3.15 mistakes that default on JAX.
     outputs = ops.max_pool(outputs, spec.POOL, spec.POOL, padding="same")
+    places = None
     for block in spec.BLOCKS:
         outputs = run.block(outputs, block)
+        if block is PLACED and "places/kernel" in weights:
+            kernel = ops.cast(weights["places/kernel"], form.dtype)
+            places = ops.cast(ops.matmul(outputs, kernel), "float32") + weights["places/bias"]
     positions = ops.mean(ops.cast(outputs, "float32"), axis=(2, 3))
     pooled = ops.mean(positions, axis=1)
     embedding = ops.matmul(pooled, weights["head/kernel"]) + weights["head/bias"]
@@ -126,7 +144,7 @@ def forward(weights: Mapping[str, Any], clips: Any, form: Form, *, is_training: 
     moments = None
     if "moments/kernel" in weights:
         moments = ops.matmul(positions, weights["moments/kernel"]) + weights["moments/bias"]
-    return Passed(logits, moments, run.statistics)
+    return Passed(logits, moments, places, run.statistics)
 
 
 def moved(

@@ -144,6 +144,9 @@ class Recipe(Strict):
     moment_share: float = Field(0.0, ge=0, le=10)
     """Weight of a second loss: of what each of the network's time positions (4 frames) shows. Its
     layer is not part of the bundle."""
+    place_share: float = Field(0.0, ge=0, le=10)
+    """Weight of a third loss: of what moves in each cell of 8 x 8 pixels and 4 frames. For rendered
+    clips alone; its layer is not part of the bundle either."""
     zero_gamma: bool = True
     """Begin each block as its shortcut alone."""
     ema_decay: float = Field(0.999, ge=0, lt=1)
@@ -176,6 +179,8 @@ class Recipe(Strict):
             )
         if isinstance(self.data, SyntheticData):
             self._fits_windows(self.data)
+        elif self.place_share:
+            raise ValueError("place_share must be 0 with data.kind manifest, which names no places")
         if self.head.activation == "softmax" and len(self.head.labels) < 2:
             raise ValueError("head.labels must be at least two where head.activation is softmax")
         return self

@@ -18,7 +18,7 @@ from keras import ops
 
 from model.data.batch import Batch
 from model.training.network import Form, forward, moved
-from model.training.objective import Mix, Objective, mix_clips
+from model.training.objective import Mix, Objective, balanced, decided, mix_clips
 from model.training.state import Decay, TrainingState
 
 Array = npt.NDArray[np.float32]
@@ -31,6 +31,18 @@ class Progress(NamedTuple):
     gradient_norm: float
 
 
+class Shares(NamedTuple):
+    """Weights of the losses that help the one of whole clips, where a batch knows their truth.
+
+    Attributes:
+        moments: of the time positions.
+        places: of the cells of the picture.
+    """
+
+    moments: float = 0.0
+    places: float = 0.0
+
+
 class Trainer:
     """Steps and passes over one state.
 
@@ -39,7 +51,7 @@ class Trainer:
         objective: of the loss.
         form: of the network.
         is_mixed: whether clips are mixed.
-        moment_share: weight of the loss of the time positions, where a batch knows of them.
+        shares: weights of further losses.
     """
 
     def __init__(
@@ -49,10 +61,10 @@ class Trainer:
         form: Form,
         *,
         is_mixed: bool,
-        moment_share: float = 0.0,
+        shares: Shares = Shares(),
     ) -> None:
         self._state, self._objective, self._form = state, objective, form
-        self._is_mixed, self._moment_share = is_mixed, moment_share
+        self._is_mixed, self._shares = is_mixed, shares
         self._jits: dict[str, Callable[..., Any]] = {}
         backend = keras.backend.backend()
         if backend not in ("tensorflow", "jax"):
@@ -68,7 +80,7 @@ class Trainer:
             decay: of the moving averages.
         """
         run = self._jitted("step", self._tf_step if self._is_tensorflow else self._jax_step)
-        truth = (batch.targets, batch.weights, batch.moments, mix.partner, mix.share)
+        truth = (*batch[1:], mix.partner, mix.share)
         inputs = (batch.clips, *truth, np.array(decay, np.float32))
         if self._is_tensorflow:
             loss, norm = run(*map(ops.convert_to_tensor, inputs))
@@ -118,17 +130,18 @@ class Trainer:
 
     def _loss(self, weights: Any, clips: Any, truth: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return the loss and the batch statistics."""
-        targets, certainty, moments, partner, share = truth
+        targets, certainty, moments, places, partner, share = truth
         mix = (partner, share) if self._is_mixed else None
         if mix is not None:
             clips = mix_clips(clips, partner, share, self._form.dtype)
         passed = forward(weights, clips, self._form, is_training=True)
         loss = self._judged(passed.logits, targets, certainty, mix)
-        if self._moment_share and passed.moments is not None and 0 not in moments.shape:
-            is_known = ops.logical_not(ops.isnan(moments))
-            known = ops.where(is_known, moments, ops.zeros_like(moments))
-            certainty = ops.cast(is_known, "float32")
-            loss += self._moment_share * self._judged(passed.moments, known, certainty, mix)
+        if self._shares.moments and passed.moments is not None and 0 not in moments.shape:
+            known = decided(moments)
+            loss += self._shares.moments * self._judged(passed.moments, *known, mix)
+        if self._shares.places and passed.places is not None and 0 not in places.shape:
+            known = balanced(*decided(places))
+            loss += self._shares.places * self._judged(passed.places, *known, mix)
         return loss, passed.statistics
 
     def _judged(self, logits: Any, targets: Any, weights: Any, mix: tuple[Any, Any] | None) -> Any:

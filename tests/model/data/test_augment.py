@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.data.augment import RECORDED, UNCHANGED, Policy, augment
+from model.data.augment import RECORDED, UNCHANGED, Policy, Shot, augment
 from model.labels import LABELS
 
 SIDE = 32
@@ -27,8 +27,8 @@ def scene(n_frames: int = 12) -> tuple[np.ndarray, np.ndarray]:
 
 
 def changed(seed: int = 0, **chances: float) -> tuple[np.ndarray, np.ndarray]:
-    clip, truth = scene()
-    return augment(clip, truth, np.random.default_rng(seed), replace(UNCHANGED, **chances))
+    policy = replace(UNCHANGED, **chances)
+    return augment(Shot(*scene()), np.random.default_rng(seed), policy)[:2]
 
 
 def column(truth: np.ndarray, label: str) -> list[float]:
@@ -38,7 +38,7 @@ def column(truth: np.ndarray, label: str) -> list[float]:
 def test_nothing_is_changed_where_nothing_is_asked() -> None:
     """The empty policy gives the same pictures and truth."""
     clip, truth = scene()
-    same = augment(clip, truth, np.random.default_rng(0), UNCHANGED)
+    same = augment(Shot(clip, truth), np.random.default_rng(0), UNCHANGED)
     np.testing.assert_array_equal(same[0], clip)
     np.testing.assert_array_equal(same[1], truth)
 
@@ -68,7 +68,7 @@ def test_reversed_clips_go_back() -> None:
     clip, truth = scene()
     truth[0, LABELS.index("approach")] = 1
     policy = replace(UNCHANGED, reverse=1.0)
-    pictures, renamed = augment(clip, truth, np.random.default_rng(0), policy)
+    pictures, renamed, _ = augment(Shot(clip, truth), np.random.default_rng(0), policy)
     np.testing.assert_array_equal(pictures, clip[::-1])
     assert column(renamed, "left") == column(truth, "right")[::-1]
     assert column(renamed, "recede") == column(truth, "approach")[::-1]
@@ -80,7 +80,7 @@ def test_labels_of_the_users_own_keep_their_names() -> None:
     clip, _ = scene()
     truth = np.tile(np.array([0.0, 1.0], np.float32), (len(clip), 1))
     policy = replace(UNCHANGED, mirror=1.0, reverse=1.0)
-    renamed = augment(clip, truth, np.random.default_rng(0), policy, ("fall", "daily"))[1]
+    renamed = augment(Shot(clip, truth), np.random.default_rng(0), policy, ("fall", "daily"))[1]
     np.testing.assert_array_equal(renamed, truth)
     assert RECORDED.reverse == 0
 
@@ -90,7 +90,7 @@ def test_a_still_picture_stays_still(kind: str) -> None:
     """Each frame is changed alike: what did not move before does not move afterwards."""
     still = np.repeat(scene()[0][:1], 12, axis=0)
     policy = replace(UNCHANGED, **{kind: 1.0, "crop_least": 0.8, "blur_px": 8.0})
-    pictures, _ = augment(still, scene()[1], np.random.default_rng(1), policy)
+    pictures, *_ = augment(Shot(still, scene()[1]), np.random.default_rng(1), policy)
     assert (pictures == pictures[:1]).all()
     assert (pictures != still).mean() > 0.3
 
@@ -99,7 +99,7 @@ def test_noise_is_new_in_each_frame_and_of_the_strength_asked() -> None:
     """Sensor noise differs from frame to frame and has no mean."""
     still = np.full((12, SIDE, SIDE, 3), 128, np.uint8)
     policy = replace(UNCHANGED, noise=1.0, noise_levels=12.0)
-    pictures, _ = augment(still, scene()[1], np.random.default_rng(1), policy)
+    pictures, *_ = augment(Shot(still, scene()[1]), np.random.default_rng(1), policy)
     difference = pictures.astype(float) - 128
     assert abs(difference.mean()) < 0.2
     assert 1 <= difference.std() <= 12.5
@@ -116,7 +116,7 @@ def test_the_input_stays_and_the_choice_is_the_generators() -> None:
     """The clip that is given is not written to; one seed gives one result, another another."""
     clip, truth = scene()
     before = clip.copy(), truth.copy()
-    results = [augment(clip, truth, np.random.default_rng(s), Policy())[0] for s in (7, 7, 8, 9)]
+    results = [augment(Shot(clip, truth), np.random.default_rng(s), Policy())[0] for s in (7, 7, 8, 9)]
     np.testing.assert_array_equal(clip, before[0])
     np.testing.assert_array_equal(truth, before[1])
     np.testing.assert_array_equal(results[0], results[1])
@@ -129,7 +129,7 @@ def test_a_large_clip_gets_noise_in_all_its_parts() -> None:
     still = np.full((8, 256, 256, 3), 128, np.uint8)
     truth = np.zeros((8, len(LABELS)), np.float32)
     policy = replace(UNCHANGED, noise=1.0, noise_levels=20.0)
-    pictures, _ = augment(still, truth, np.random.default_rng(1), policy)
+    pictures, *_ = augment(Shot(still, truth), np.random.default_rng(1), policy)
     assert all((frame != 128).mean() > 0.5 for frame in pictures)
 
 
@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_refused() -> None:
     """Truth of another length and chances above one are named."""
     clip, truth = scene()
     with pytest.raises(ValueError, match="do not fit"):
-        augment(clip, truth[1:], np.random.default_rng(0))
+        augment(Shot(clip, truth[1:]), np.random.default_rng(0))
     with pytest.raises(ValueError, match="mirror is 2"):
         Policy(mirror=2)
     with pytest.raises(ValueError, match="crop_least"):
