@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-
 MOST = 100.0
 """A cell weighs at most so many others: a batch may have hardly any in which something moves."""
 

@@ -9,7 +9,7 @@ same Keras optimizer. Invariant: nothing in a step is random: pairs and shares o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
@@ -31,6 +31,20 @@ class Progress(NamedTuple):
     gradient_norm: float
 
 
+class Judged(NamedTuple):
+    """Logits by the moving statistics.
+
+    Attributes:
+        logits: float32 (N, K).
+        moments: float32 (N, P, K); None where that loss has no share.
+        places: float32 (N, P, G, G, 7); None where that loss has no share.
+    """
+
+    logits: Array
+    moments: Array | None
+    places: Array | None
+
+
 class Shares(NamedTuple):
     """Weights of the losses that help the one of whole clips, where a batch knows their truth.
 
@@ -41,6 +55,10 @@ class Shares(NamedTuple):
 
     moments: float = 0.0
     places: float = 0.0
+
+
+ALONE: Final = Shares()
+"""The loss of whole clips alone."""
 
 
 class Trainer:
@@ -61,7 +79,7 @@ class Trainer:
         form: Form,
         *,
         is_mixed: bool,
-        shares: Shares = Shares(),
+        shares: Shares = ALONE,
     ) -> None:
         self._state, self._objective, self._form = state, objective, form
         self._is_mixed, self._shares = is_mixed, shares
@@ -92,10 +110,12 @@ class Trainer:
                     variable.assign(value)
         return Progress(float(loss), float(norm))
 
-    def scores(self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]) -> Array:
-        """Return the logits (N, K) of given weights, by their moving statistics."""
-        run = self._jitted("scores", self._scores)
-        return np.asarray(run(dict(weights), ops.convert_to_tensor(clips)))
+    def judged(self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]) -> Judged:
+        """Return what given weights say of clips, places and time positions included."""
+        run = self._jitted("judged", self._passed)
+        logits, *parts = run(dict(weights), ops.convert_to_tensor(clips))
+        moments, places = (None if part is None else np.asarray(part) for part in parts)
+        return Judged(np.asarray(logits), moments, places)
 
     def statistics(
         self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]
@@ -110,8 +130,9 @@ class Trainer:
         tensors = (ops.convert_to_tensor(array) for array in (logits, targets, weights))
         return float(self._objective(*tensors))
 
-    def _scores(self, weights: Any, clips: Any) -> Any:
-        return forward(weights, clips, self._form, is_training=False).logits
+    def _passed(self, weights: Any, clips: Any) -> tuple[Any, Any, Any]:
+        passed = forward(weights, clips, self._form, is_training=False)
+        return passed.logits, passed.moments, passed.places
 
     def _statistics(self, weights: Any, clips: Any) -> Any:
         return forward(weights, clips, self._form, is_training=True).statistics

@@ -116,7 +116,9 @@ def test_the_input_stays_and_the_choice_is_the_generators() -> None:
     """The clip that is given is not written to; one seed gives one result, another another."""
     clip, truth = scene()
     before = clip.copy(), truth.copy()
-    results = [augment(Shot(clip, truth), np.random.default_rng(s), Policy())[0] for s in (7, 7, 8, 9)]
+    results = [
+        augment(Shot(clip, truth), np.random.default_rng(s), Policy())[0] for s in (7, 7, 8, 9)
+    ]
     np.testing.assert_array_equal(clip, before[0])
     np.testing.assert_array_equal(truth, before[1])
     np.testing.assert_array_equal(results[0], results[1])

@@ -64,7 +64,7 @@ def test_the_function_is_the_keras_network(
     assert float(np.std(wanted)) > 0.05
     np.testing.assert_allclose(passed.logits, wanted, rtol=2e-4, atol=2e-4)
     assert bool(passed.statistics) == is_training
-    assert passed.moments is None
+    assert passed.moments is passed.places is None
 
 
 def test_moving_statistics_are_those_of_keras(rng: np.random.Generator) -> None:
@@ -137,7 +137,7 @@ def test_bfloat16_stays_close(rng: np.random.Generator) -> None:
     """Activations in bfloat16 change logits by little, and they stay float32."""
     weights, clips = some_weights(), some_clips(rng)
     exact = forward(weights, clips, Form(), is_training=True).logits
-    rough, _, statistics = forward(weights, clips, Form("bfloat16"), is_training=True)
+    rough, _, _, statistics = forward(weights, clips, Form("bfloat16"), is_training=True)
     assert keras.backend.standardize_dtype(rough.dtype) == "float32"
     assert {keras.backend.standardize_dtype(v.dtype) for v in statistics.values()} == {"float32"}
     assert 0 < float(np.abs(rough - exact).max()) < 0.1 * float(np.std(exact)) + 0.05

@@ -69,9 +69,10 @@ def test_scores_come_from_given_weights() -> None:
     run = begin(tiny_recipe())
     clips = BlockSource(run.recipe).training(run.recipe.phases[0]).batch(0).clips
     weights = run.state.averaged()
-    logits = run.trainer.scores(weights, clips)
+    logits = run.trainer.judged(weights, clips).logits
     assert logits.shape == (4, 11)
     weights["scores/bias"] = weights["scores/bias"] + 1
-    np.testing.assert_allclose(run.trainer.scores(weights, clips), logits + 1, rtol=1e-5)
+    again = run.trainer.judged(weights, clips).logits
+    np.testing.assert_allclose(again, logits + 1, rtol=1e-5)
     ones = np.ones_like(logits)
     assert run.trainer.loss(logits * 0, ones, ones) == pytest.approx(np.log(2), rel=1e-5)
