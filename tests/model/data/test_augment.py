@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from model.data.augment import RECORDED, UNCHANGED, Policy, Shot, augment
-from model.labels import LABELS
+from model.data.place import Objects, place_targets
+from model.labels import LABELS, MOTION
 
 SIDE = 32
 
@@ -144,3 +145,63 @@ def test_what_does_not_fit_is_refused() -> None:
         Policy(mirror=2)
     with pytest.raises(ValueError, match="crop_least"):
         Policy(crop_least=0.01)
+
+
+def walked() -> Shot:
+    """A white box that goes right and up over black, with its boxes and motions."""
+    side, n = 64, 8
+    clip = np.zeros((n, side, side, 3), np.uint8)
+    boxes = np.empty((1, n, 4), np.float32)
+    motions = np.zeros((1, n, len(MOTION)), np.float32)
+    motions[..., [MOTION.index("right"), MOTION.index("up")]] = 1
+    for frame in range(n):
+        x, y = 9 + 3 * frame, 42 - 2 * frame
+        clip[frame, y : y + 12, x : x + 20] = 255
+        boxes[0, frame] = np.array([x, y, x + 20, y + 12]) / side
+    return Shot(clip, np.zeros((n, len(LABELS)), np.float32), Objects(boxes, motions))
+
+
+@pytest.mark.parametrize(
+    ("chances", "motions"),
+    [
+        ({}, {"right", "up"}),
+        ({"mirror": 1.0}, {"left", "up"}),
+        ({"upend": 1.0}, {"right", "down"}),
+        ({"reverse": 1.0}, {"left", "down"}),
+        ({"crop": 1.0, "crop_least": 0.6}, {"right", "up"}),
+        ({"crop": 1.0, "crop_least": 0.6, "mirror": 1.0, "reverse": 1.0}, {"right", "down"}),
+    ],
+)
+def test_objects_stay_where_their_pixels_are(chances: dict[str, float], motions: set[str]) -> None:
+    """In every frame the box holds the white pixels and no others; cells agree with them."""
+    for seed in range(4):
+        shot = augment(walked(), np.random.default_rng(seed), replace(UNCHANGED, **chances))
+        for picture, box in zip(shot.clip, shot.objects.boxes[0], strict=True):
+            rows, columns = np.nonzero(picture[..., 0] > 127)
+            edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+            np.testing.assert_allclose(edges, np.clip(box * 64, 0, 64), atol=1.0)
+        done = shot.objects.motions[0].astype(bool)
+        assert all({MOTION[k] for k in np.flatnonzero(frame)} == motions for frame in done)
+        cells = place_targets(shot.objects, shot.truth, 64)[0] == 1
+        middles = shot.clip[:4, 4::8, 4::8, 0] > 127
+        for label in motions:
+            found = cells[..., MOTION.index(label)]
+            assert found[middles.all(axis=0)].all()
+            assert not found[(middles.sum(axis=0) == 0) & ~_near(middles)].any()
+
+
+def _near(middles: np.ndarray) -> np.ndarray:
+    """Cells beside one that is white in some frame."""
+    padded = np.pad(middles.any(axis=0), 1)
+    steps = [(row, column) for row in (0, 1, 2) for column in (0, 1, 2)]
+    return np.any([padded[r : r + 8, c : c + 8] for r, c in steps], axis=0)
+
+
+def test_the_objects_that_are_given_stay() -> None:
+    """Every change makes new arrays."""
+    shot, wanted = walked(), walked()
+    augment(
+        shot, np.random.default_rng(1), replace(UNCHANGED, mirror=1, upend=1, reverse=1, crop=1)
+    )
+    np.testing.assert_array_equal(shot.objects.boxes, wanted.objects.boxes)
+    np.testing.assert_array_equal(shot.objects.motions, wanted.objects.motions)
