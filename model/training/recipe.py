@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from model import labels, spec
+from model.data.target import MOMENT_FRAMES
 from model.manifest import Label
 from streamer.config import CAMERA_ID, Strict
 
@@ -181,6 +182,7 @@ class Recipe(Strict):
             self._fits_windows(self.data)
         elif self.place_share:
             raise ValueError("place_share must be 0 with data.kind manifest, which names no places")
+        self._fits_positions()
         if self.head.activation == "softmax" and len(self.head.labels) < 2:
             raise ValueError("head.labels must be at least two where head.activation is softmax")
         return self
@@ -198,6 +200,15 @@ class Recipe(Strict):
                 raise ValueError(
                     f"data.clip_frames must be at least {phase.frames + data.windows - 1} for"
                     f" phases[{index}].frames, not {data.clip_frames}"
+                )
+
+    def _fits_positions(self) -> None:
+        has_parts = self.place_share or (self.moment_share and self.data.kind == "synthetic")
+        for index, phase in enumerate(self.phases):
+            if has_parts and phase.frames % MOMENT_FRAMES:
+                raise ValueError(
+                    f"phases[{index}].frames must be a multiple of {MOMENT_FRAMES} with"
+                    f" moment_share or place_share, not {phase.frames}"
                 )
 
     @property

@@ -181,7 +181,9 @@ class Trainer:
             tape.watch(trained)
             loss, found = self._loss(held, clips, tuple(truth))
             scaled = state.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, trained)
+        # Layers of a truth that a batch does not have get zeros, as on JAX, instead of nothing.
+        zero = tf.UnconnectedGradients.ZERO
+        gradients = tape.gradient(scaled, trained, unconnected_gradients=zero)
         norm = self._norm(gradients, loss, scaled)
         state.optimizer.apply(gradients)
         for name, value in moved(held, found, decay[1]).items():

@@ -19,6 +19,7 @@ from model.training.network import (
     forward,
     is_statistic,
     moved,
+    place_shapes,
     weight_shapes,
 )
 
@@ -40,6 +41,11 @@ def keras_network(weights: dict[str, Any], padding: spec.TemporalPadding) -> Any
     network.build(network.default_shape)
     network.set_named_weights({k: v for k, v in weights.items() if "scores" not in k})
     return network
+
+
+def drawn_places() -> dict[str, Any]:
+    """A layer for places."""
+    return first_weights(place_shapes(), 1, zero_gamma=False)
 
 
 def some_clips(rng: np.random.Generator) -> Any:
@@ -120,6 +126,42 @@ def test_time_positions_average_to_the_clip(rng: np.random.Generator) -> None:
     )
     assert passed.moments.shape == (len(clips), clips.shape[1] // 4, kernel.shape[1])
     np.testing.assert_allclose(np.mean(passed.moments, axis=1), passed.logits, rtol=1e-4, atol=1e-4)
+
+
+def test_places_are_judged_from_the_second_block(rng: np.random.Generator) -> None:
+    """Cells are of 4 frames and 8 x 8 pixels; the gradient reaches the first blocks alone."""
+    weights, clips = some_weights() | drawn_places(), some_clips(rng)
+    held = {name: tf.constant(value) for name, value in weights.items()}
+    with tf.GradientTape() as tape:
+        tape.watch(held)
+        places = forward(held, clips, Form(), is_training=True).places
+        loss = tf.reduce_sum(places**2)
+    side = -(-SIZE // 8)
+    assert places.shape == (len(clips), FRAMES // 4, side, side, 7)
+    found = tape.gradient(loss, held)
+    for name in (
+        "stem/conv/spatial",
+        "block0/feature/conv/temporal",
+        "block1/project/conv/spatial",
+    ):
+        assert float(np.abs(found[f"{name}/kernel"]).max()) > 0
+    assert float(np.abs(found["places/kernel"]).max()) > 0
+    late = [name for name in held if name.startswith(("block2", "block3", "head", "scores"))]
+    assert late
+    assert all(found[name] is None for name in late)
+
+
+def test_a_cell_sees_its_own_place(rng: np.random.Generator) -> None:
+    """A change of one corner's pixels changes the logits of that corner most, row and column."""
+    weights, clips = some_weights() | drawn_places(), some_clips(rng)
+    other = clips.copy()
+    other[:, :, 24:, :8] = 255 - other[:, :, 24:, :8]
+    one, two = (forward(weights, c, Form(), is_training=False).places for c in (clips, other))
+    change = np.abs(np.asarray(one - two)).mean(axis=(0, 1, 4))
+    row, column = np.unravel_index(change.argmax(), change.shape)
+    assert row >= 3
+    assert column <= 1
+    assert change[0, -1] < 0.2 * change.max()
 
 
 def test_first_weights_have_the_shapes_of_the_network() -> None:
