@@ -23,7 +23,8 @@ from model.training.checkpoint import Checkpoints, Facts
 from model.training.curve import draw_curves
 from model.training.export import settle_statistics, write_bundle
 from model.training.journal import Journal, read_rows
-from model.training.objective import draw_mix
+from model.training.network import PLACED
+from model.training.objective import coarser, draw_mix
 from model.training.recipe import PhaseRecipe, Recipe
 from model.training.run import Run, begin
 from model.training.source import Source, loader
@@ -175,7 +176,11 @@ class TrainingLoop:
         labels = recipe.head.labels
         figures = measure(logits, targets, known, labels, recipe.head.activation)
         figures |= measure_parts([(j.moments, b.moments) for j, b in rows], "moments", labels)
-        figures |= measure_parts([(j.places, b.places) for j, b in rows], "places", MOTION)
+        told = [(j.places, b.places) for j, b in rows if j.places and b.places.size]
+        for index, block in enumerate(PLACED):
+            seen = [(places[index], truth) for places, truth in told]
+            figures |= measure_parts(seen, f"places/{block.name}", MOTION)
+            told = [(places, np.asarray(coarser(truth))) for places, truth in told]
         return {"loss": trainer.loss(logits, targets, known), **figures}
 
     def _check(self, progress: Progress) -> None:

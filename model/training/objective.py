@@ -82,6 +82,18 @@ def balanced(targets: Any, weights: Any) -> tuple[Any, Any]:
     return targets, weights * (1.0 + (factor - 1.0) * is_busy)
 
 
+def coarser(truth: Any) -> Any:
+    """Return the truth of cells twice as large, (N, P, G / 2, G / 2, K): 1 where one of four is 1.
+
+    Where none is, one that is undecided leaves it undecided.
+    """
+    rank = ops.where(ops.isnan(truth), 1.0, 2.0 * truth)
+    n, positions, *grid = truth.shape
+    rank = ops.max_pool(ops.reshape(rank, (-1, *grid)), 2, 2, padding="same")
+    rank = ops.reshape(rank, (n, positions, *rank.shape[1:]))
+    return ops.where(rank == 1.0, float("nan"), rank / 2.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Objective:
     """Loss of a batch.

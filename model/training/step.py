@@ -18,7 +18,7 @@ from keras import ops
 
 from model.data.batch import Batch
 from model.training.network import Form, forward, moved
-from model.training.objective import Mix, Objective, balanced, decided, mix_clips
+from model.training.objective import Mix, Objective, balanced, coarser, decided, mix_clips
 from model.training.state import Decay, TrainingState
 
 Array = npt.NDArray[np.float32]
@@ -37,12 +37,12 @@ class Judged(NamedTuple):
     Attributes:
         logits: float32 (N, K).
         moments: float32 (N, P, K); None where that loss has no share.
-        places: float32 (N, P, G, G, 7); None where that loss has no share.
+        places: float32 (N, P, G, G, 7) each, as in `Passed`; empty where that loss has no share.
     """
 
     logits: Array
     moments: Array | None
-    places: Array | None
+    places: tuple[Array, ...]
 
 
 class Shares(NamedTuple):
@@ -113,9 +113,9 @@ class Trainer:
     def judged(self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]) -> Judged:
         """Return what given weights say of clips, places and time positions included."""
         run = self._jitted("judged", self._passed)
-        logits, *parts = run(dict(weights), ops.convert_to_tensor(clips))
-        moments, places = (None if part is None else np.asarray(part) for part in parts)
-        return Judged(np.asarray(logits), moments, places)
+        logits, moments, places = run(dict(weights), ops.convert_to_tensor(clips))
+        told = None if moments is None else np.asarray(moments)
+        return Judged(np.asarray(logits), told, tuple(np.asarray(seen) for seen in places))
 
     def statistics(
         self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]
@@ -130,7 +130,7 @@ class Trainer:
         tensors = (ops.convert_to_tensor(array) for array in (logits, targets, weights))
         return float(self._objective(*tensors))
 
-    def _passed(self, weights: Any, clips: Any) -> tuple[Any, Any, Any]:
+    def _passed(self, weights: Any, clips: Any) -> tuple[Any, Any, tuple[Any, ...]]:
         passed = forward(weights, clips, self._form, is_training=False)
         return passed.logits, passed.moments, passed.places
 
@@ -160,9 +160,12 @@ class Trainer:
         if self._shares.moments and passed.moments is not None and 0 not in moments.shape:
             known = decided(moments)
             loss += self._shares.moments * self._judged(passed.moments, *known, mix)
-        if self._shares.places and passed.places is not None and 0 not in places.shape:
-            known = balanced(*decided(places))
-            loss += self._shares.places * self._judged(passed.places, *known, mix)
+        if self._shares.places and 0 not in places.shape:
+            for seen in passed.places:
+                known = balanced(*decided(places))
+                part = self._judged(seen, *known, mix) / len(passed.places)
+                loss += self._shares.places * part
+                places = coarser(places)
         return loss, passed.statistics
 
     def _judged(self, logits: Any, targets: Any, weights: Any, mix: tuple[Any, Any] | None) -> Any:

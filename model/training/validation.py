@@ -9,6 +9,7 @@ figure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -56,7 +57,7 @@ def measure(
 
 
 def measure_parts(
-    judged: list[tuple[Array | None, Array]], part: str, labels: tuple[str, ...]
+    judged: Sequence[tuple[Array | None, Array]], part: str, labels: tuple[str, ...]
 ) -> dict[str, float]:
     """Return the figures of what is judged many times a clip: time positions, places.
 

@@ -39,7 +39,7 @@ def test_the_bundle_can_be_loaded_and_says_how_to_feed_it(tmp_path: Path) -> Non
     recipe = tiny_recipe(analysis_fps=8.0, hop=2)
     run = begin(recipe)
     weights = run.state.averaged()
-    assert {"places/kernel", "moments/kernel"} <= weights.keys()
+    assert {"places/block1/kernel", "moments/kernel"} <= weights.keys()
     write_bundle(recipe, weights, tmp_path / "bundle")
     bundle = load_bundle(str(tmp_path / "bundle"))
     facts = bundle.manifest

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.training.objective import MOST, Objective, balanced, decided, draw_mix, mix_clips
+from model.training.objective import (
+    MOST,
+    Objective,
+    balanced,
+    coarser,
+    decided,
+    draw_mix,
+    mix_clips,
+)
 
 
 def some(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -137,3 +145,16 @@ def test_balanced_cells_can_be_mixed(rng: np.random.Generator) -> None:
         s * np.sum(np.asarray(t) * w) for s, (t, w) in zip((0.75, 0.25), terms, strict=True)
     )
     assert found == pytest.approx(float(total / np.sum(weights)), rel=1e-5)
+
+
+def test_a_coarser_cell_says_what_any_of_its_four_does() -> None:
+    """1 outweighs undecided, undecided outweighs 0; at an odd side the last cell has fewer."""
+    truth = np.zeros((1, 1, 5, 5, 2), np.float32)
+    truth[0, 0, 1, 1, 0] = 1
+    truth[0, 0, 0, [0, 3], 0] = truth[0, 0, 4, 4, 0] = np.nan
+    found = np.asarray(coarser(truth))
+    assert found.shape == (1, 1, 3, 3, 2)
+    nan = np.nan
+    wanted = [[1, nan, 0], [0, 0, 0], [0, 0, nan]]
+    np.testing.assert_array_equal(found[0, 0, :, :, 0], wanted)
+    assert not found[..., 1].any()
