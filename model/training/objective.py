@@ -66,7 +66,7 @@ def decided(truth: Any) -> tuple[Any, Any]:
 def balanced(targets: Any, weights: Any) -> tuple[Any, Any]:
     """Let cells in which something moves weigh as much as all others together.
 
-    They are one in some thirty; with equal weights the loss is that of saying no everywhere, and
+    They are one in forty; with equal weights the loss is that of saying no everywhere, and
     what tells left from right is lost in it.
 
     Args:
