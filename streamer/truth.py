@@ -127,15 +127,29 @@ def frame_labels(tracks: Sequence[Track], nuisances: Series, times_s: Series) ->
         undecided, else 0. While the camera moves or is tampered with, all motion is NaN if
         something moves, else 0. New array.
     """
-    motion = np.zeros((len(times_s), len(MOTION)))
-    for track in tracks:
-        motion = np.maximum(motion, object_states(track, times_s))
+    motion = _seen_states(tracks, nuisances, times_s).max(axis=0, initial=0.0)
+    return decided(np.concatenate([motion, nuisances], axis=1))
+
+
+def object_labels(tracks: Sequence[Track], nuisances: Series, times_s: Series) -> Labels:
+    """Say what each object does; arguments are those of `frame_labels`.
+
+    Returns:
+        float32 (objects, n, 7) in order of `MOTION`: 1, 0 or NaN. `frame_labels` says 1 where any
+        object does. New array.
+    """
+    return decided(_seen_states(tracks, nuisances, times_s))
+
+
+def _seen_states(tracks: Sequence[Track], nuisances: Series, times_s: Series) -> Series:
+    """Return the states of all objects as this camera can tell them, float64 (objects, n, 7)."""
+    states = np.zeros((len(tracks), len(times_s), len(MOTION)))
+    for each, track in zip(states, tracks, strict=True):
+        each[:] = object_states(track, times_s)
     # What lies behind an undecided tampering is a picture that shows nothing.
     is_blind = (nuisances[:, 1] == 1) | (nuisances[:, 2] > 0)
-    is_busy = motion.max(axis=1) > 0
-    motion[is_blind] = 0.0
-    motion[is_blind & is_busy] = _OPEN
-    return decided(np.concatenate([motion, nuisances], axis=1))
+    is_busy = states.max(axis=2, keepdims=True) > 0
+    return np.where(is_blind[:, None], np.where(is_busy, _OPEN, 0.0), states)
 
 
 def _travel_states(track: Track, times_s: Series, reach_s: float) -> Series:

@@ -1,7 +1,8 @@
 """The same clip as another camera, lens and light would have recorded it.
 
-In: a clip and the truth of its frames. Out: new ones. Every choice is made once a clip, so that no
-motion appears that was not there; mirroring and reversing rename the labels that they change.
+In: a clip, the truth of its frames and where its objects are. Out: new ones. Every choice is made
+once a clip, so that no motion appears that was not there; mirroring and reversing rename the labels
+that they change, and objects stay where their pixels are.
 Invariant: the result depends on the clip, the truth, the policy and the generator alone, and the
 input stays as it is.
 
@@ -14,14 +15,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from model.data.batch import Clips, Floats
-from model.labels import LABELS
+from model.data.place import NO_OBJECTS, Objects
+from model.labels import LABELS, MOTION
 
 _MIRRORED: Final = {"left": "right", "right": "left"}
 _UPENDED: Final = {"up": "down", "down": "up"}
@@ -84,48 +86,56 @@ RECORDED: Final = Policy(reverse=0.0)
 """For videos of people's own classes: falling played backwards is getting up."""
 
 
+class Shot(NamedTuple):
+    """A clip and all that is known of it.
+
+    Attributes:
+        clip: uint8 (T, S, S, 3), RGB.
+        truth: float32 (T, K), what each frame shows.
+        objects: where objects are; none where nobody knows.
+    """
+
+    clip: Clips
+    truth: Floats
+    objects: Objects = NO_OBJECTS
+
+
 def augment(
-    clip: Clips,
-    truth: Floats,
+    shot: Shot,
     rng: np.random.Generator,
     policy: Policy = DEFAULT,
     labels: Sequence[str] = LABELS,
-) -> tuple[Clips, Floats]:
+) -> Shot:
     """Change a clip and what is true of it.
 
     Args:
-        clip: uint8 (T, S, S, 3), RGB. Not modified.
-        truth: float32 (T, K), what each frame shows. Not modified.
+        shot: not modified.
         rng: makes every choice.
         policy: chances and ranges.
         labels: K names; the directions among them are renamed when they change.
 
     Returns:
-        both, contiguous; what nothing changed may be the input itself.
+        a clip and truth, contiguous; what nothing changed may be the input itself.
 
     Raises:
         ValueError: shapes do not fit.
     """
+    clip, truth = shot.clip, shot.truth
     if clip.ndim != 4 or clip.shape[3] != 3 or truth.shape != (len(clip), len(labels)):
         raise ValueError(f"clip {clip.shape} and truth {truth.shape} do not fit {len(labels)}")
     chances = rng.random(10)
     if chances[0] < policy.reverse:
-        clip, truth = clip[::-1], truth[::-1, _order(tuple(labels), "reverse")]
-    is_mirrored, is_upended = chances[1] < policy.mirror, chances[2] < policy.upend
-    if is_mirrored:
-        truth = truth[:, _order(tuple(labels), "mirror")]
-    if is_upended:
-        truth = truth[:, _order(tuple(labels), "upend")]
-    clip = np.ascontiguousarray(clip)
+        shot = _reverse(shot, tuple(labels))
     if chances[3] < policy.crop:
-        clip = _crop(clip, rng, policy.crop_least)
-    clip = _flip(clip, is_mirrored=bool(is_mirrored), is_upended=bool(is_upended))
-    clip = _expose(clip, rng, policy, chances[4:7])
+        shot = _crop(shot, rng, policy.crop_least)
+    is_mirrored, is_upended = bool(chances[1] < policy.mirror), bool(chances[2] < policy.upend)
+    shot = _flip(shot, tuple(labels), is_mirrored=is_mirrored, is_upended=is_upended)
+    clip = _expose(shot.clip, rng, policy, chances[4:7])
     if chances[7] < policy.blur:
         clip = _blur(clip, policy.blur_px * rng.random() * clip.shape[1] / 112)
     if chances[8] < policy.noise:
         clip = _noise(clip, policy.noise_levels * rng.random(), rng)
-    return clip, np.array(truth, np.float32, order="C")
+    return shot._replace(clip=clip, truth=np.array(shot.truth, np.float32, order="C"))
 
 
 @lru_cache(maxsize=64)
@@ -136,13 +146,24 @@ def _order(labels: tuple[str, ...], change: str) -> list[int]:
     return [labels.index(name) if name in labels else at for at, name in enumerate(was)]
 
 
-def _crop(clip: Clips, rng: np.random.Generator, least: float) -> Clips:
-    side = clip.shape[1]
+def _reverse(shot: Shot, labels: tuple[str, ...]) -> Shot:
+    return Shot(
+        np.ascontiguousarray(shot.clip[::-1]),
+        shot.truth[::-1, _order(labels, "reverse")],
+        shot.objects.reversed(_order(MOTION, "reverse")),
+    )
+
+
+def _crop(shot: Shot, rng: np.random.Generator, least: float) -> Shot:
+    side = shot.clip.shape[1]
     # Width and height differ a little: pictures of many shapes are squashed to the square.
     sides = rng.uniform(least, 1.0, 2)
     height, width = (max(round(side * share), 1) for share in sides)
     top, left = (int(rng.integers(side - part + 1)) for part in (height, width))
-    return cut_out(clip, (top, left), (height, width))
+    return shot._replace(
+        clip=cut_out(np.ascontiguousarray(shot.clip), (top, left), (height, width)),
+        objects=shot.objects.cut_out((top / side, left / side), (height / side, width / side)),
+    )
 
 
 def cut_out(clip: Clips, corner: tuple[int, int], size: tuple[int, int]) -> Clips:
@@ -164,13 +185,18 @@ def cut_out(clip: Clips, corner: tuple[int, int], size: tuple[int, int]) -> Clip
     return out
 
 
-def _flip(clip: Clips, *, is_mirrored: bool, is_upended: bool) -> Clips:
+def _flip(shot: Shot, labels: tuple[str, ...], *, is_mirrored: bool, is_upended: bool) -> Shot:
+    clip, truth, objects = np.ascontiguousarray(shot.clip), shot.truth, shot.objects
     if is_mirrored:
         mirrored = np.empty_like(clip)
         # All frames at once, as one tall picture.
         cv2.flip(_tall(clip), 1, dst=_tall(mirrored))
-        clip = mirrored
-    return np.ascontiguousarray(clip[:, ::-1]) if is_upended else clip
+        clip, truth = mirrored, truth[:, _order(labels, "mirror")]
+        objects = objects.mirrored(_order(MOTION, "mirror"))
+    if is_upended:
+        clip, truth = np.ascontiguousarray(clip[:, ::-1]), truth[:, _order(labels, "upend")]
+        objects = objects.upended(_order(MOTION, "upend"))
+    return Shot(clip, truth, objects)
 
 
 def _expose(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 Clips = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 _UNKNOWN: Floats = np.empty((0, 0, 0), np.float32)
+_NOWHERE: Floats = np.empty((0, 0, 0, 0, 0), np.float32)
 
 
 class Batch(NamedTuple):
@@ -27,12 +28,15 @@ class Batch(NamedTuple):
         moments: float32 (N, P, K), 1, 0 or NaN (undecided): what is true of the frames that each of
             the network's P = T / 4 time positions stands for. Empty where only whole clips are
             judged.
+        places: float32 (N, P, G, G, 7), 1, 0 or NaN: which motion labels are true of each cell of
+            8 x 8 pixels during those frames. Empty where nobody knows where objects are.
     """
 
     clips: Clips
     targets: Floats
     weights: Floats
     moments: Floats = _UNKNOWN
+    places: Floats = _NOWHERE
 
 
 class Batches(Protocol):

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from model.data.augment import RECORDED, Policy, augment, cut_out
+from model.data.augment import RECORDED, Policy, Shot, augment, cut_out
 from model.data.batch import Batch, Clips, Floats
 from model.data.manifest import Manifest, Segment, Split
 from model.data.sampler import Sampling, length_s, window_ending
@@ -153,8 +153,8 @@ class DatasetBatches:
             return clip, target
         truth = np.tile(target, (plan.n_frames, 1))
         labels = self._windows.manifest.labels
-        changed, truth = augment(clip, truth, rng, plan.policy, labels)
-        return changed, truth[-1]
+        changed = augment(Shot(clip, truth), rng, plan.policy, labels)
+        return changed.clip, changed.truth[-1]
 
     def _index(self, number: int, rng: np.random.Generator) -> int:
         if self.plan.is_balanced:

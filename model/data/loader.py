@@ -48,6 +48,7 @@ class _Parcel(NamedTuple):
     targets: Floats
     weights: Floats
     moments: Floats
+    places: Floats
 
 
 class BatchLoader:
@@ -166,7 +167,7 @@ def _unpacked(parcel: _Parcel) -> Batch:
         # Mapped, not read: the memory is given back with the array, the name at once.
         clips = np.memmap(file, np.uint8, "r+", shape=parcel.shape)
         file.unlink()
-    return Batch(np.asarray(clips), parcel.targets, parcel.weights, parcel.moments)
+    return Batch(np.asarray(clips), *parcel[3:])
 
 
 # ---- in the worker -------------------------------------------------------------------------------

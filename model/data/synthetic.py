@@ -17,8 +17,9 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.data.augment import DEFAULT, Policy, augment
+from model.data.augment import DEFAULT, Policy, Shot, augment
 from model.data.batch import Batch, Clips, Floats
+from model.data.place import NO_OBJECTS, Objects, place_targets
 from model.data.target import moment_targets, window_targets
 
 Stream = Literal["train", "validation"]
@@ -81,6 +82,7 @@ class Rendered(NamedTuple):
 
     pictures: Clips
     truth: Floats
+    objects: Objects = NO_OBJECTS
 
 
 Render = Callable[[int, str | None, SyntheticPlan], Rendered]
@@ -95,7 +97,7 @@ def render(seed: int, kind: str | None, plan: SyntheticPlan) -> Rendered:
         frames=plan.clip_frames, fps=plan.fps, size_px=plan.size_px, split=plan.split, kind=kind
     )
     clip = render_clip(seed, spec)
-    return Rendered(clip.pictures, clip.labels)
+    return Rendered(clip.pictures, clip.labels, Objects(clip.boxes, clip.motions))
 
 
 class _Piece(NamedTuple):
@@ -130,30 +132,34 @@ class SyntheticBatches:
         plan = self.plan
         turn, lane = divmod(step, plan.n_lanes)
         clips = np.empty((plan.n_clips, plan.n_frames, plan.size_px, plan.size_px, 3), np.uint8)
-        truths = []
+        truths, places = [], []
         n_new = plan.n_clips // plan.n_windows
         for place in range(plan.n_clips):
             # The oldest first: what is new then takes the place of what is not needed any more.
             age, number = plan.n_windows - 1 - place // n_new, place % n_new
-            clips[place], truth = self._window(lane, turn - age, number, age)
-            truths.append(truth)
+            shot = self._window(lane, turn - age, number, age)
+            clips[place] = shot.clip
+            truths.append(shot.truth)
+            places.append(place_targets(shot.objects, shot.truth, plan.size_px))
         targets, weights = zip(*(self._judge(truth) for truth in truths), strict=True)
         moments = np.stack([moment_targets(truth) for truth in truths])
-        return Batch(clips, np.concatenate(targets), np.concatenate(weights), moments)
+        judged = np.concatenate(targets), np.concatenate(weights)
+        return Batch(clips, *judged, moments, np.stack(places))
 
     def _judge(self, truth: Floats) -> tuple[Floats, Floats]:
         return window_targets(truth, np.array([len(truth) - 1]), self.plan.fps)
 
-    def _window(self, lane: int, group: int, number: int, age: int) -> tuple[Clips, Floats]:
+    def _window(self, lane: int, group: int, number: int, age: int) -> Shot:
         plan = self.plan
         piece = self._piece(lane, group, number)
         first = int(piece.first_frames[age])
         cut = slice(first, first + plan.n_frames)
-        window, truth = piece.clip.pictures[cut], piece.clip.truth[cut]
+        clip = piece.clip
+        shot = Shot(clip.pictures[cut], clip.truth[cut], clip.objects.during(cut))
         if plan.policy is None:
-            return window, truth
+            return shot
         rng = np.random.default_rng(self._entropy(lane, group, number, 1 + age))
-        return augment(window, truth, rng, plan.policy)
+        return augment(shot, rng, plan.policy)
 
     def _piece(self, lane: int, group: int, number: int) -> _Piece:
         at = (lane, group, number)

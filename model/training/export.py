@@ -17,6 +17,7 @@ import numpy.typing as npt
 from model.bundle import make_bundle, save_bundle
 from model.data.batch import Batch
 from model.manifest import Manifest
+from model.training.network import TRAINING_ONLY
 from model.training.recipe import Recipe
 from model.training.step import Trainer
 
@@ -77,7 +78,7 @@ def write_bundle(recipe: Recipe, weights: Weights, folder: Path) -> Manifest:
         recipe=recipe.model_dump(mode="json"),
         seeds={"training": recipe.seed},
     )
-    network = {name: array for name, array in weights.items() if not name.startswith("moments/")}
+    network = {name: w for name, w in weights.items() if not name.startswith(TRAINING_ONLY)}
     kernel, bias = network.pop("scores/kernel"), network.pop("scores/bias")
     return save_bundle(
         make_bundle(manifest, network, kernel, bias), folder, np.dtype(recipe.bundle_weights)

@@ -18,19 +18,22 @@ from pathlib import Path
 import numpy as np
 
 from model.errors import TrainingError
+from model.labels import MOTION
 from model.training.checkpoint import Checkpoints, Facts
 from model.training.curve import draw_curves
 from model.training.export import settle_statistics, write_bundle
 from model.training.journal import Journal, read_rows
-from model.training.objective import draw_mix
+from model.training.network import PLACED
+from model.training.objective import coarser, draw_mix
 from model.training.recipe import PhaseRecipe, Recipe
 from model.training.run import Run, begin
 from model.training.source import Source, loader
 from model.training.state import decay_at
 from model.training.step import Progress
-from model.training.validation import measure
+from model.training.validation import measure, measure_parts
 
 LOG_STEPS = 20
+_NO_CLIPS = np.empty((0, 0, 0, 0, 0), np.uint8)
 Figures = Mapping[str, float]
 Tell = Callable[[int, Figures], None]
 """Hears of a step that is done, and its figures."""
@@ -165,11 +168,19 @@ class TrainingLoop:
         recipe, trainer = self.run.recipe, self.run.trainer
         weights = self.run.state.averaged()
         rows = [
-            (trainer.scores(weights, batch.clips), batch.targets, batch.weights)
+            (trainer.judged(weights, batch.clips), batch._replace(clips=_NO_CLIPS))
             for batch in self._source.held_out(phase, recipe.validation_batches)
         ]
-        logits, targets, known = (np.concatenate(part) for part in zip(*rows, strict=True))
-        figures = measure(logits, targets, known, recipe.head.labels, recipe.head.activation)
+        logits = np.concatenate([judged.logits for judged, _ in rows])
+        targets, known = (np.concatenate([batch[part] for _, batch in rows]) for part in (1, 2))
+        labels = recipe.head.labels
+        figures = measure(logits, targets, known, labels, recipe.head.activation)
+        figures |= measure_parts([(j.moments, b.moments) for j, b in rows], "moments", labels)
+        told = [(j.places, b.places) for j, b in rows if j.places and b.places.size]
+        for index, block in enumerate(PLACED):
+            seen = [(places[index], truth) for places, truth in told]
+            figures |= measure_parts(seen, f"places/{block.name}", MOTION)
+            told = [(places, np.asarray(coarser(truth))) for places, truth in told]
         return {"loss": trainer.loss(logits, targets, known), **figures}
 
     def _check(self, progress: Progress) -> None:

@@ -17,12 +17,16 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from model import spec
+from model import labels, spec
 from model.training.primitive import convolve, normalize, rescale
 
 Array = npt.NDArray[np.float32]
 MOMENTUM = 0.99
 """Of the moving statistics, that of Keras' BatchNorm."""
+PLACED = spec.BLOCKS[1:]
+"""Blocks whose outputs are judged place by place, each of 4 frames and 8, 16 or 32 pixels."""
+TRAINING_ONLY = ("moments/", "places/")
+"""Layers that no bundle has begin with these."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,15 @@ class Passed(NamedTuple):
     Attributes:
         logits: float32 (N, K).
         moments: float32 (N, P, K), logits of each time position; None without a layer for them.
+        places: float32 (N, P, G, G, 7), logits of each cell, for each block of `PLACED`, its grid
+            half as fine each time; empty without layers for them.
         statistics: the batch's mean and variance by the names of the moving ones, empty where not
             training.
     """
 
     logits: Any
     moments: Any
+    places: tuple[Any, ...]
     statistics: dict[str, Any]
 
 
@@ -66,6 +73,15 @@ def moment_shapes(n_labels: int) -> dict[str, tuple[int, ...]]:
     return {"moments/kernel": (spec.BLOCKS[-1].filters * 4, n_labels), "moments/bias": (n_labels,)}
 
 
+def place_shapes() -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of the layers that judge places; only training has them."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for block in PLACED:
+        shapes[f"places/{block.name}/kernel"] = (block.outer, len(labels.MOTION))
+        shapes[f"places/{block.name}/bias"] = (len(labels.MOTION),)
+    return shapes
+
+
 def is_statistic(name: str) -> bool:
     """Say whether a weight is a moving statistic, which no gradient changes."""
     return name.rsplit("/", 1)[1] in ("moving_mean", "moving_variance")
@@ -75,6 +91,10 @@ def first_weights(
     shapes: Mapping[str, tuple[int, ...]], seed: int, *, zero_gamma: bool
 ) -> dict[str, Array]:
     """Draw the weights training begins with.
+
+    Every second filter of the stem begins as one that sees changes alone: its weights add up to 0
+    over time. BatchNorm scales by the whole, and pictures have 16 times the mean square of the
+    differences between them (rendered clips with objects).
 
     Args:
         shapes: of all weights, by name.
@@ -91,6 +111,8 @@ def first_weights(
         if part == "kernel":
             gain = 2.0 if "/conv/" in name else 1.0
             array = rng.standard_normal(shape) * np.sqrt(gain / np.prod(shape[:-1]))
+            if name == f"{spec.STEM[0].name}/conv/temporal/kernel":
+                array[..., ::2] -= array[..., ::2].mean(axis=0)
         elif part == "gamma":
             array = np.full(shape, 0.0 if zero_gamma and "/project/" in name else 1.0)
         else:
@@ -117,8 +139,13 @@ def forward(weights: Mapping[str, Any], clips: Any, form: Form, *, is_training: 
         outputs = ops.relu(run.conv(outputs, stage.name, stage.strides))
     # Strides are told although they are the default: Keras 3.15 mistakes that default on JAX.
     outputs = ops.max_pool(outputs, spec.POOL, spec.POOL, padding="same")
+    places = []
     for block in spec.BLOCKS:
         outputs = run.block(outputs, block)
+        if f"places/{block.name}/kernel" in weights:
+            kernel = ops.cast(weights[f"places/{block.name}/kernel"], form.dtype)
+            seen = ops.cast(ops.matmul(outputs, kernel), "float32")
+            places.append(seen + weights[f"places/{block.name}/bias"])
     positions = ops.mean(ops.cast(outputs, "float32"), axis=(2, 3))
     pooled = ops.mean(positions, axis=1)
     embedding = ops.matmul(pooled, weights["head/kernel"]) + weights["head/bias"]
@@ -126,7 +153,7 @@ def forward(weights: Mapping[str, Any], clips: Any, form: Form, *, is_training: 
     moments = None
     if "moments/kernel" in weights:
         moments = ops.matmul(positions, weights["moments/kernel"]) + weights["moments/bias"]
-    return Passed(logits, moments, run.statistics)
+    return Passed(logits, moments, tuple(places), run.statistics)
 
 
 def moved(

@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+MOST = 100.0
+"""A cell weighs at most so many others: a batch may have hardly any in which something moves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mix:
@@ -52,6 +55,43 @@ def mix_clips(clips: Any, partner: Any, share: Any, dtype: str) -> Any:
     other = ops.take(own, partner, axis=0)
     share = ops.cast(ops.reshape(share, (-1, 1, 1, 1, 1)), dtype)
     return other + share * (own - other)
+
+
+def decided(truth: Any) -> tuple[Any, Any]:
+    """Return targets and weights of a truth: NaN becomes 0 with weight 0."""
+    is_known = ops.logical_not(ops.isnan(truth))
+    return ops.where(is_known, truth, ops.zeros_like(truth)), ops.cast(is_known, "float32")
+
+
+def balanced(targets: Any, weights: Any) -> tuple[Any, Any]:
+    """Let cells in which something moves weigh as much as all others together.
+
+    They are one in forty; with equal weights the loss is that of saying no everywhere, and
+    what tells left from right is lost in it.
+
+    Args:
+        targets: float32 (N, P, G, G, K), 0 or 1.
+        weights: of that shape, 0 or 1.
+
+    Returns:
+        targets and weights, those of cells with a 1 multiplied by up to `MOST`.
+    """
+    is_busy = ops.cast(ops.max(targets, axis=-1, keepdims=True) > 0, "float32")
+    n_busy, n_all = ops.sum(weights * is_busy), ops.sum(weights)
+    factor = ops.clip((n_all - n_busy) / ops.maximum(n_busy, 1.0), 1.0, MOST)
+    return targets, weights * (1.0 + (factor - 1.0) * is_busy)
+
+
+def coarser(truth: Any) -> Any:
+    """Return the truth of cells twice as large, (N, P, G / 2, G / 2, K): 1 where one of four is 1.
+
+    Where none is, one that is undecided leaves it undecided.
+    """
+    rank = ops.where(ops.isnan(truth), 1.0, 2.0 * truth)
+    n, positions, *grid = truth.shape
+    rank = ops.max_pool(ops.reshape(rank, (-1, *grid)), 2, 2, padding="same")
+    rank = ops.reshape(rank, (n, positions, *rank.shape[1:]))
+    return ops.where(rank == 1.0, float("nan"), rank / 2.0)
 
 
 @dataclass(frozen=True, slots=True)

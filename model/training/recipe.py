@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from model import labels, spec
+from model.data.target import MOMENT_FRAMES
 from model.manifest import Label
 from streamer.config import CAMERA_ID, Strict
 
@@ -144,6 +145,9 @@ class Recipe(Strict):
     moment_share: float = Field(0.0, ge=0, le=10)
     """Weight of a second loss: of what each of the network's time positions (4 frames) shows. Its
     layer is not part of the bundle."""
+    place_share: float = Field(0.0, ge=0, le=10)
+    """Weight of a third loss: of what moves in each cell of 8 x 8 pixels and 4 frames. For rendered
+    clips alone; its layer is not part of the bundle either."""
     zero_gamma: bool = True
     """Begin each block as its shortcut alone."""
     ema_decay: float = Field(0.999, ge=0, lt=1)
@@ -176,6 +180,9 @@ class Recipe(Strict):
             )
         if isinstance(self.data, SyntheticData):
             self._fits_windows(self.data)
+        elif self.place_share:
+            raise ValueError("place_share must be 0 with data.kind manifest, which names no places")
+        self._fits_positions()
         if self.head.activation == "softmax" and len(self.head.labels) < 2:
             raise ValueError("head.labels must be at least two where head.activation is softmax")
         return self
@@ -193,6 +200,15 @@ class Recipe(Strict):
                 raise ValueError(
                     f"data.clip_frames must be at least {phase.frames + data.windows - 1} for"
                     f" phases[{index}].frames, not {data.clip_frames}"
+                )
+
+    def _fits_positions(self) -> None:
+        has_parts = self.place_share or (self.moment_share and self.data.kind == "synthetic")
+        for index, phase in enumerate(self.phases):
+            if has_parts and phase.frames % MOMENT_FRAMES:
+                raise ValueError(
+                    f"phases[{index}].frames must be a multiple of {MOMENT_FRAMES} with"
+                    f" moment_share or place_share, not {phase.frames}"
                 )
 
     @property

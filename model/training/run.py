@@ -15,11 +15,17 @@ import numpy.typing as npt
 from model.bundle import load_bundle
 from model.engines import has_native_bfloat16
 from model.errors import TrainingError
-from model.training.network import Form, first_weights, moment_shapes, weight_shapes
+from model.training.network import (
+    Form,
+    first_weights,
+    moment_shapes,
+    place_shapes,
+    weight_shapes,
+)
 from model.training.objective import Objective
 from model.training.recipe import Recipe
 from model.training.state import TrainingState
-from model.training.step import Trainer
+from model.training.step import Shares, Trainer
 
 _DTYPES = {"float32": "float32", "mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 
@@ -72,7 +78,7 @@ def begin(recipe: Recipe) -> Run:
         Objective(recipe.head.activation, recipe.label_smoothing),
         Form(dtype, recipe.temporal_padding, frozen),
         is_mixed=recipe.mixup_alpha > 0,
-        moment_share=recipe.moment_share,
+        shares=Shares(recipe.moment_share, recipe.place_share),
     )
     return Run(recipe, dtype, state, trainer)
 
@@ -103,6 +109,8 @@ def start_weights(recipe: Recipe) -> dict[str, npt.NDArray[np.float32]]:
     shapes = weight_shapes(head.units, len(head.labels))
     if recipe.moment_share:
         shapes |= moment_shapes(len(head.labels))
+    if recipe.place_share:
+        shapes |= place_shapes()
     drawn = first_weights(shapes, recipe.seed, zero_gamma=recipe.zero_gamma)
     if recipe.init is None:
         return drawn

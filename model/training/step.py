@@ -9,7 +9,7 @@ same Keras optimizer. Invariant: nothing in a step is random: pairs and shares o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ from keras import ops
 
 from model.data.batch import Batch
 from model.training.network import Form, forward, moved
-from model.training.objective import Mix, Objective, mix_clips
+from model.training.objective import Mix, Objective, balanced, coarser, decided, mix_clips
 from model.training.state import Decay, TrainingState
 
 Array = npt.NDArray[np.float32]
@@ -31,6 +31,36 @@ class Progress(NamedTuple):
     gradient_norm: float
 
 
+class Judged(NamedTuple):
+    """Logits by the moving statistics.
+
+    Attributes:
+        logits: float32 (N, K).
+        moments: float32 (N, P, K); None where that loss has no share.
+        places: float32 (N, P, G, G, 7) each, as in `Passed`; empty where that loss has no share.
+    """
+
+    logits: Array
+    moments: Array | None
+    places: tuple[Array, ...]
+
+
+class Shares(NamedTuple):
+    """Weights of the losses that help the one of whole clips, where a batch knows their truth.
+
+    Attributes:
+        moments: of the time positions.
+        places: of the cells of the picture.
+    """
+
+    moments: float = 0.0
+    places: float = 0.0
+
+
+ALONE: Final = Shares()
+"""The loss of whole clips alone."""
+
+
 class Trainer:
     """Steps and passes over one state.
 
@@ -39,7 +69,7 @@ class Trainer:
         objective: of the loss.
         form: of the network.
         is_mixed: whether clips are mixed.
-        moment_share: weight of the loss of the time positions, where a batch knows of them.
+        shares: weights of further losses.
     """
 
     def __init__(
@@ -49,10 +79,10 @@ class Trainer:
         form: Form,
         *,
         is_mixed: bool,
-        moment_share: float = 0.0,
+        shares: Shares = ALONE,
     ) -> None:
         self._state, self._objective, self._form = state, objective, form
-        self._is_mixed, self._moment_share = is_mixed, moment_share
+        self._is_mixed, self._shares = is_mixed, shares
         self._jits: dict[str, Callable[..., Any]] = {}
         backend = keras.backend.backend()
         if backend not in ("tensorflow", "jax"):
@@ -68,7 +98,7 @@ class Trainer:
             decay: of the moving averages.
         """
         run = self._jitted("step", self._tf_step if self._is_tensorflow else self._jax_step)
-        truth = (batch.targets, batch.weights, batch.moments, mix.partner, mix.share)
+        truth = (*batch[1:], mix.partner, mix.share)
         inputs = (batch.clips, *truth, np.array(decay, np.float32))
         if self._is_tensorflow:
             loss, norm = run(*map(ops.convert_to_tensor, inputs))
@@ -80,10 +110,12 @@ class Trainer:
                     variable.assign(value)
         return Progress(float(loss), float(norm))
 
-    def scores(self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]) -> Array:
-        """Return the logits (N, K) of given weights, by their moving statistics."""
-        run = self._jitted("scores", self._scores)
-        return np.asarray(run(dict(weights), ops.convert_to_tensor(clips)))
+    def judged(self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]) -> Judged:
+        """Return what given weights say of clips, places and time positions included."""
+        run = self._jitted("judged", self._passed)
+        logits, moments, places = run(dict(weights), ops.convert_to_tensor(clips))
+        told = None if moments is None else np.asarray(moments)
+        return Judged(np.asarray(logits), told, tuple(np.asarray(seen) for seen in places))
 
     def statistics(
         self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]
@@ -98,8 +130,9 @@ class Trainer:
         tensors = (ops.convert_to_tensor(array) for array in (logits, targets, weights))
         return float(self._objective(*tensors))
 
-    def _scores(self, weights: Any, clips: Any) -> Any:
-        return forward(weights, clips, self._form, is_training=False).logits
+    def _passed(self, weights: Any, clips: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+        passed = forward(weights, clips, self._form, is_training=False)
+        return passed.logits, passed.moments, passed.places
 
     def _statistics(self, weights: Any, clips: Any) -> Any:
         return forward(weights, clips, self._form, is_training=True).statistics
@@ -118,17 +151,21 @@ class Trainer:
 
     def _loss(self, weights: Any, clips: Any, truth: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return the loss and the batch statistics."""
-        targets, certainty, moments, partner, share = truth
+        targets, certainty, moments, places, partner, share = truth
         mix = (partner, share) if self._is_mixed else None
         if mix is not None:
             clips = mix_clips(clips, partner, share, self._form.dtype)
         passed = forward(weights, clips, self._form, is_training=True)
         loss = self._judged(passed.logits, targets, certainty, mix)
-        if self._moment_share and passed.moments is not None and 0 not in moments.shape:
-            is_known = ops.logical_not(ops.isnan(moments))
-            known = ops.where(is_known, moments, ops.zeros_like(moments))
-            certainty = ops.cast(is_known, "float32")
-            loss += self._moment_share * self._judged(passed.moments, known, certainty, mix)
+        if self._shares.moments and passed.moments is not None and 0 not in moments.shape:
+            known = decided(moments)
+            loss += self._shares.moments * self._judged(passed.moments, *known, mix)
+        if self._shares.places and 0 not in places.shape:
+            for seen in passed.places:
+                known = balanced(*decided(places))
+                part = self._judged(seen, *known, mix) / len(passed.places)
+                loss += self._shares.places * part
+                places = coarser(places)
         return loss, passed.statistics
 
     def _judged(self, logits: Any, targets: Any, weights: Any, mix: tuple[Any, Any] | None) -> Any:
@@ -147,7 +184,9 @@ class Trainer:
             tape.watch(trained)
             loss, found = self._loss(held, clips, tuple(truth))
             scaled = state.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, trained)
+        # Layers of a truth that a batch does not have get zeros, as on JAX, instead of nothing.
+        zero = tf.UnconnectedGradients.ZERO
+        gradients = tape.gradient(scaled, trained, unconnected_gradients=zero)
         norm = self._norm(gradients, loss, scaled)
         state.optimizer.apply(gradients)
         for name, value in moved(held, found, decay[1]).items():

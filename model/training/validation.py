@@ -1,12 +1,14 @@
 """How good a network is on held-out clips while it is trained.
 
-In: logits, targets and weights, (N, K) each. Out: named figures: mean average precision over the
-labels that occur (several labels at once), or accuracy (one label).
+In: logits, targets and weights, (N, K) each, or logits and truth of the parts of clips. Out: named
+figures: mean average precision over the labels that occur (several labels at once), or accuracy
+(one label).
 Invariant: what has weight 0 does not count, and a label that never occurs has no figure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +26,7 @@ def measure(
     labels: tuple[str, ...],
     activation: Literal["sigmoid", "softmax"],
 ) -> dict[str, float]:
-    """Return the figures of a validation, loss excluded."""
+    """Return the figures of a validation of whole clips, loss excluded."""
     if activation == "softmax":
         is_known = weights.mean(axis=1) > 0
         hits: Any = logits.argmax(axis=1) == targets.argmax(axis=1)
@@ -38,3 +40,26 @@ def measure(
     if figures:
         figures["mean_average_precision"] = float(np.mean(list(figures.values())))
     return figures
+
+
+def measure_parts(
+    judged: Sequence[tuple[Array | None, Array]], part: str, labels: tuple[str, ...]
+) -> dict[str, float]:
+    """Return the figures of what is judged many times a clip: time positions, places.
+
+    Args:
+        judged: logits and truth of each batch, (N, ..., K) each, NaN where undecided; None without
+            a layer for them, empty without a truth.
+        part: their name, before the figures' own.
+        labels: K names.
+    """
+    known = [(logits, truth) for logits, truth in judged if logits is not None and truth.size]
+    if not known:
+        return {}
+    logits, truth = (
+        np.concatenate([each.reshape(-1, len(labels)) for each in column])
+        for column in zip(*known, strict=True)
+    )
+    weights = (~np.isnan(truth)).astype(np.float32)
+    figures = measure(logits, truth, weights, labels, "sigmoid")
+    return {f"{part}/{name}": value for name, value in figures.items()}

@@ -63,6 +63,11 @@ class Actor:
         times_s: float64 (n,).
         weather: light and lens.
         skin: texture of its surface; None for plain.
+
+    Attributes:
+        flat: the figure in the picture.
+        boxes: float32 (n, 4): x0, y0, x1, y1 as shares of the picture; NaN until drawn and seen.
+        sight: float64 (n, 4): x0, y0, x1, y1 of the canvas that the camera sees, px.
     """
 
     def __init__(
@@ -84,6 +89,8 @@ class Actor:
         n = len(times_s)
         self._area, self._visible = np.zeros(n), np.zeros(n)
         self.boxes = np.full((n, 4), np.nan, np.float32)
+        first, last = stage.margin_px, stage.margin_px + stage.size_px
+        self.sight = np.tile(np.array([first, first, last, last], np.float64), (n, 1))
 
     def n_seen(self) -> int:
         """Return in how many frames its middle is in the picture, large enough and not hidden."""
@@ -175,9 +182,10 @@ class Actor:
     ) -> None:
         """Note how much of the object is in the picture proper, and where."""
         x0, y0, x1, y1 = window
-        stage = self._stage
-        first, last = stage.margin_px, stage.margin_px + stage.size_px
-        left, top, right, bottom = max(x0, first), max(y0, first), min(x1, last), min(y1, last)
+        sight = self.sight[frame]
+        first_x, first_y, last_x, last_y = (round(edge) for edge in sight.tolist())
+        left, top = max(x0, first_x), max(y0, first_y)
+        right, bottom = min(x1, last_x), min(y1, last_y)
         if right <= left or bottom <= top or total <= 0:
             return
         seen = layer[top - y0 : bottom - y0, left - x0 : right - x0, 3]
@@ -188,13 +196,14 @@ class Actor:
         tall = max(0.0, min(high[1], y1) - max(low[1], y0))
         inside = min(1.0, wide * tall / whole)
         drawn_px = total / 255 * (x1 - x0) * (y1 - y0)
-        self._area[frame] = sums / stage.size_px**2
+        self._area[frame] = sums / (sight[2:] - sight[:2]).prod()
         self._visible[frame] = inside * sums / max(drawn_px, 1e-6)
         if sums > 0.5:
             edges = np.array(
                 [max(low[0], left), max(low[1], top), min(high[0], right), min(high[1], bottom)]
             )
-            self.boxes[frame] = np.clip((edges - first) / stage.size_px, 0, 1)
+            shares = (edges.reshape(2, 2) - sight[:2]) / (sight[2:] - sight[:2])
+            self.boxes[frame] = np.clip(shares, 0, 1).reshape(4)
 
     def _blend(self, frame: int, change: tuple[float, ...], cover: float) -> None:
         """Take back what does not stand out from what is behind it."""

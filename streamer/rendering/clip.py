@@ -26,7 +26,7 @@ from streamer.rendering.stir import Stir, stir
 from streamer.rendering.surface import Stage
 from streamer.rendering.tamper import Tamper, tamper
 from streamer.rendering.texture import n_textures, texture
-from streamer.truth import NUISANCES, Labels, Series, frame_labels
+from streamer.truth import NUISANCES, Labels, Series, frame_labels, object_labels
 
 MARGIN: Final = 0.18
 """Border around the picture that a moving camera can show, share of its side."""
@@ -96,12 +96,14 @@ class RenderedClip:
         pictures: uint8 (n, S, S, 3), RGB, oldest first; owned by the caller.
         labels: float32 (n, 11) in order of `truth.LABELS`: 0, 1, NaN undecided.
         boxes: float32 (objects, n, 4): x0, y0, x1, y1 as shares of the picture; NaN unseen.
+        motions: float32 (objects, n, 7) in order of `truth.MOTION`: what each object does.
         facts: kind, objects and nuisances, for people.
     """
 
     pictures: Picture
     labels: Labels
     boxes: npt.NDArray[np.float32]
+    motions: Labels
     facts: dict[str, Any]
 
 
@@ -131,17 +133,22 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
     effects = _Effects(rng, wanted, stage, times_s, spec.split)
     if "lighting" not in wanted and actors and rng.random() < 0.12:
         effects.light = _adapting(rng, actors, stage, times_s)
+    if effects.shake:
+        for actor in actors:
+            actor.sight = effects.shake.sight
     raw = _shot(stage, actors, effects, times_s)
     pictures = developed(raw, seen, rng, times_s)
     states = _evident(effects.states(), raw)
-    labels = frame_labels([actor.track() for actor in actors], states, times_s)
+    tracks = [actor.track() for actor in actors]
+    labels = frame_labels(tracks, states, times_s)
+    motions = object_labels(tracks, states, times_s)
     boxes = (
         np.stack([actor.boxes for actor in actors])
         if actors
         else np.zeros((0, spec.frames, 4), "f4")
     )
     facts = {"kind": kind, "objects": [actor.name for actor in actors], "nuisances": wanted}
-    return RenderedClip(pictures, labels, boxes.astype(np.float32), facts)
+    return RenderedClip(pictures, labels, boxes.astype(np.float32), motions, facts)
 
 
 class _Effects:

@@ -29,6 +29,10 @@ class Shake:
         course: float64 (n, 4): right, down (picture heights), log zoom, roll (radians).
         size_px: side of the picture.
         margin_px: border of the canvas.
+
+    Attributes:
+        states: float64 (n,), whether the camera moves: 0, 1, or 0.5 where undecided.
+        sight: float64 (n, 4): x0, y0, x1, y1 of the canvas that it sees, px; roll is left out.
     """
 
     def __init__(self, course: Course, size_px: int, margin_px: int) -> None:
@@ -36,6 +40,9 @@ class Shake:
         self._margin_px = margin_px
         self.states = _states(course)
         self._maps = self._affine(course)
+        middle = margin_px + size_px * (0.5 + course[:, :2])
+        half = size_px / 2 * np.exp(-course[:, 2:3])
+        self.sight = np.concatenate([middle - half, middle + half], axis=1)
         self._is_still = (np.abs(course).max(axis=1) < 1e-4).tolist()
 
     def apply(self, canvas: Picture, frame: int) -> Picture:

@@ -13,6 +13,7 @@ from streamer.truth import (
     decided,
     frame_labels,
     graded,
+    object_labels,
     object_states,
     rate,
 )
@@ -170,3 +171,20 @@ def test_the_frame_rate_does_not_change_what_is_told() -> None:
     one = np.ones_like(fine)
     states = object_states(Track(sway, 0.4 * one, one, 0 * one, 0.05 * one, one), fine)
     assert not (states[16:-16, :6] == 1).any()
+
+
+def test_each_object_has_its_own_labels() -> None:
+    """Left and right of two walkers stay apart; the frame's label is 1 where any object's is."""
+    tracks = (track((0.1, 0)), track((-0.1, 0)), track((0.1, 0), area=0.002))
+    nuisances = np.zeros((N, len(NUISANCES)))
+    nuisances[:10, NUISANCES.index("camera")] = 1
+    found = object_labels(tracks, nuisances, TIMES)
+    assert found.shape == (3, N, len(MOTION))
+    left, right = MOTION.index("left"), MOTION.index("right")
+    assert found[:2, N // 2, [left, right]].tolist() == [[0, 1], [1, 0]]
+    assert np.isnan(found[2, N // 2, right])
+    assert np.isnan(found[:, :10]).all()
+    frames = frame_labels(tracks, nuisances, TIMES)[:, : len(MOTION)]
+    np.testing.assert_array_equal((found == 1).any(axis=0), frames == 1)
+    np.testing.assert_array_equal((found == 0).all(axis=0), frames == 0)
+    assert object_labels((), nuisances, TIMES).shape == (0, N, len(MOTION))

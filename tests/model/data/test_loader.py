@@ -32,6 +32,9 @@ def steps(loader: BatchLoader, n_batches: int) -> list[int]:
     found = []
     for batch in islice(loader, n_batches):
         assert batch.clips.min() == batch.clips.max() == batch.targets[0, 1]
+        assert (batch.moments == batch.targets[0, 1]).all()
+        assert batch.places.shape == (2, 1, 1, 1, 7)
+        assert (batch.places == batch.targets[0, 1]).all()
         found.append(int(batch.targets[0, 1]))
     return found
 

@@ -165,3 +165,36 @@ def test_looks_that_are_held_out_are_others() -> None:
     train = SyntheticBatches(plan).batch(0)
     held_out = SyntheticBatches(replace(plan, split="holdout")).batch(0)
     assert (train.clips != held_out.clips).mean() > 0.5
+
+
+def test_places_belong_to_the_window_and_follow_its_augmentation() -> None:
+    """What goes left in the left cells goes right in the right ones when mirrored."""
+    plan = replace(PLAN, size_px=32)
+    policy = Policy(1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)
+    plain = [batches(plan).batch(step) for step in range(6)]
+    mirrored = [batches(replace(plan, policy=policy)).batch(step) for step in range(6)]
+    right, n_true = LABELS.index("right"), 0
+    for one, other in zip(plain, mirrored, strict=True):
+        assert one.places.shape == (8, 2, 4, 4, 7)
+        is_left = one.moments[..., LEFT] == 1
+        in_first = one.places[..., 0, LEFT] == 1
+        np.testing.assert_array_equal(in_first, np.repeat(is_left[..., None], 4, axis=-1))
+        flipped = one.places[:, :, :, ::-1, LEFT]
+        np.testing.assert_array_equal(other.places[..., right], flipped)
+        n_true += int(is_left.sum())
+    assert n_true
+
+
+def test_rendered_objects_are_found_in_their_cells() -> None:
+    """With the real renderer, pictures change more in cells where something moves."""
+    made = SyntheticBatches(
+        SyntheticPlan(n_clips=12, n_windows=2, size_px=64, kinds=(("object", 1.0),), policy=None)
+    )
+    batch = made.batch(0)
+    change = np.abs(np.diff(batch.clips.astype(np.int16), axis=1)).mean(axis=-1)
+    per_frame = change.reshape(12, 31, 8, 8, 8, 8).mean(axis=(3, 5))
+    inner = np.stack([per_frame[:, 4 * p : 4 * p + 3].mean(axis=1) for p in range(8)], axis=1)
+    travels = (batch.places[..., :4] == 1).any(axis=-1)
+    still = (batch.places == 0).all(axis=-1)
+    assert travels.sum() > 50
+    assert inner[travels].mean() > 2 * inner[still].mean()

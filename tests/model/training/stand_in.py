@@ -24,6 +24,8 @@ def tiny_recipe(**changes: object) -> Recipe:
         ],
         "optimizer": {"peak_learning_rate": 0.01, "warmup_steps": 2},
         "mixup_alpha": 0.2,
+        "moment_share": 0.5,
+        "place_share": 0.5,
         "label_smoothing": 0.1,
         "precision": "float32",
         "checkpoint_s": 0.001,
@@ -38,7 +40,10 @@ def tiny_recipe(**changes: object) -> Recipe:
 
 @dataclass
 class BlockBatches:
-    """`Batches` of blocks that move; label 0 left, label 1 right, others undecided."""
+    """`Batches` of blocks that move; label 0 left, label 1 right, others undecided.
+
+    The block is in the second row of cells; where along it, is not said.
+    """
 
     phase: PhaseRecipe
     n_labels: int
@@ -59,7 +64,12 @@ class BlockBatches:
                 at = frame * (size - 8) // (frames - 1)
                 left = at if is_right else size - 8 - at
                 clips[index, frame, 12:20, left : left + 8] = 255
-        return Batch(clips, targets, weights)
+        positions, side = frames // 4, size // 8
+        told = np.where(weights > 0, targets, np.nan)
+        moments = np.repeat(told[:, None], positions, axis=1)
+        places = np.zeros((n, positions, side, side, 7), np.float32)
+        places[:, :, 1, :, :] = told[:, None, None, :7]
+        return Batch(clips, targets, weights, moments, places)
 
 
 class BlockSource:

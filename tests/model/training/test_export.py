@@ -39,9 +39,11 @@ def test_the_bundle_can_be_loaded_and_says_how_to_feed_it(tmp_path: Path) -> Non
     recipe = tiny_recipe(analysis_fps=8.0, hop=2)
     run = begin(recipe)
     weights = run.state.averaged()
+    assert {"places/block1/kernel", "moments/kernel"} <= weights.keys()
     write_bundle(recipe, weights, tmp_path / "bundle")
     bundle = load_bundle(str(tmp_path / "bundle"))
     facts = bundle.manifest
+    assert not [name for name in bundle.weights if name.startswith(("places", "moments"))]
     assert (facts.name, facts.labels, facts.is_trained) == ("tiny", recipe.head.labels, True)
     assert (facts.frames, facts.size_px, facts.analysis_fps, facts.hop) == (8, 32, 8.0, 2)
     assert facts.activation == "sigmoid"

@@ -14,11 +14,13 @@ from model.bresnet import BResNet162Plus1DD
 from model.bundle import UNTRAINED, untrained_bundle
 from model.training.network import (
     MOMENTUM,
+    PLACED,
     Form,
     first_weights,
     forward,
     is_statistic,
     moved,
+    place_shapes,
     weight_shapes,
 )
 
@@ -40,6 +42,11 @@ def keras_network(weights: dict[str, Any], padding: spec.TemporalPadding) -> Any
     network.build(network.default_shape)
     network.set_named_weights({k: v for k, v in weights.items() if "scores" not in k})
     return network
+
+
+def drawn_places() -> dict[str, Any]:
+    """A layer for places."""
+    return first_weights(place_shapes(), 1, zero_gamma=False)
 
 
 def some_clips(rng: np.random.Generator) -> Any:
@@ -65,6 +72,7 @@ def test_the_function_is_the_keras_network(
     np.testing.assert_allclose(passed.logits, wanted, rtol=2e-4, atol=2e-4)
     assert bool(passed.statistics) == is_training
     assert passed.moments is None
+    assert passed.places == ()
 
 
 def test_moving_statistics_are_those_of_keras(rng: np.random.Generator) -> None:
@@ -122,6 +130,51 @@ def test_time_positions_average_to_the_clip(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(np.mean(passed.moments, axis=1), passed.logits, rtol=1e-4, atol=1e-4)
 
 
+def test_places_are_judged_block_by_block(rng: np.random.Generator) -> None:
+    """Cells are of 4 frames and 8, 16 and 32 pixels; the gradient reaches every block on the
+    way."""
+    weights, clips = some_weights() | drawn_places(), some_clips(rng)
+    held = {name: tf.constant(value) for name, value in weights.items()}
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(held)
+        places = forward(held, clips, Form(), is_training=True).places
+        losses = [tf.reduce_sum(seen**2) for seen in places]
+    sides = [-(-SIZE // cell) for cell in (8, 16, 32)]
+    assert [seen.shape for seen in places] == [
+        (len(clips), FRAMES // 4, side, side, 7) for side in sides
+    ]
+    for loss, block in zip(losses, PLACED, strict=True):
+        found = tape.gradient(loss, held)
+        for name in ("stem", "block1/project", f"{block.name}/shortcut"):
+            assert float(np.abs(found[f"{name}/conv/spatial/kernel"]).max()) > 0
+        assert float(np.abs(found[f"places/{block.name}/kernel"]).max()) > 0
+        assert found["head/kernel"] is None
+    first = tape.gradient(losses[0], held)
+    assert all(first[name] is None for name in held if name.startswith(("block2", "block3")))
+
+
+def test_a_cell_sees_its_own_place(rng: np.random.Generator) -> None:
+    """A change of one corner's pixels changes the logits of that corner most, row and column."""
+    weights, clips = some_weights() | drawn_places(), some_clips(rng)
+    other = clips.copy()
+    other[:, :, 24:, :8] = 255 - other[:, :, 24:, :8]
+    one, two = (forward(weights, c, Form(), is_training=False).places[0] for c in (clips, other))
+    change = np.abs(np.asarray(one - two)).mean(axis=(0, 1, 4))
+    row, column = np.unravel_index(change.argmax(), change.shape)
+    assert row >= 3
+    assert column <= 1
+    assert change[0, -1] < 0.2 * change.max()
+
+
+def test_half_of_the_stem_begins_blind_to_what_stands_still() -> None:
+    """Every second filter's composed kernel adds up to 0 over time, the others' do not."""
+    arrays = first_weights(weight_shapes(UNITS, 5), seed=1, zero_gamma=True)
+    spatial, temporal = (arrays[f"stem/conv/{part}/kernel"] for part in ("spatial", "temporal"))
+    kernel = np.einsum("hwim,tmo->thwio", spatial[0], temporal[:, 0, 0]).sum(axis=0)
+    assert np.abs(kernel[..., ::2]).max() < 1e-5
+    assert np.abs(kernel[..., 1::2]).max(axis=(0, 1, 2)).min() > 0.01
+
+
 def test_first_weights_have_the_shapes_of_the_network() -> None:
     """Names and shapes are those of the specification, and zero gamma silences the main branch."""
     arrays = first_weights(weight_shapes(UNITS, 5), seed=1, zero_gamma=True)
@@ -137,7 +190,7 @@ def test_bfloat16_stays_close(rng: np.random.Generator) -> None:
     """Activations in bfloat16 change logits by little, and they stay float32."""
     weights, clips = some_weights(), some_clips(rng)
     exact = forward(weights, clips, Form(), is_training=True).logits
-    rough, _, statistics = forward(weights, clips, Form("bfloat16"), is_training=True)
+    rough, _, _, statistics = forward(weights, clips, Form("bfloat16"), is_training=True)
     assert keras.backend.standardize_dtype(rough.dtype) == "float32"
     assert {keras.backend.standardize_dtype(v.dtype) for v in statistics.values()} == {"float32"}
     assert 0 < float(np.abs(rough - exact).max()) < 0.1 * float(np.std(exact)) + 0.05

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.training.objective import Objective, draw_mix, mix_clips
+from model.training.objective import (
+    MOST,
+    Objective,
+    balanced,
+    coarser,
+    decided,
+    draw_mix,
+    mix_clips,
+)
 
 
 def some(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -88,3 +96,65 @@ def test_pairs_follow_from_seed_and_step() -> None:
     assert (one.share != other.share).any()
     assert sorted(one.partner) == list(range(16))
     assert (draw_mix(0.0, 16, 1, 5).share == 1).all()
+
+
+def test_what_nobody_knows_has_weight_zero() -> None:
+    """NaN becomes a target of 0 without weight; the rest stays."""
+    targets, weights = decided(np.array([1.0, 0.0, np.nan], np.float32))
+    assert np.asarray(targets).tolist() == [1, 0, 0]
+    assert np.asarray(weights).tolist() == [1, 1, 0]
+
+
+def test_cells_with_motion_weigh_as_much_as_all_others() -> None:
+    """2 of 32 cells: all their decided labels get 15 times the weight, what is unknown none."""
+    targets, weights = np.zeros((2, 1, 4, 4, 7), np.float32), np.ones((2, 1, 4, 4, 7), np.float32)
+    targets[0, 0, 1, 2, 3] = targets[1, 0, 0, 0, 5] = 1
+    same, found = (np.asarray(part) for part in balanced(targets, weights))
+    np.testing.assert_array_equal(same, targets)
+    is_busy = targets.max(axis=-1) == 1
+    assert found[is_busy].sum() == pytest.approx(found[~is_busy].sum())
+    np.testing.assert_allclose(found[is_busy], 15)
+    weights[0, 0, 1, 2, :3] = 0
+    assert not np.asarray(balanced(targets, weights)[1])[0, 0, 1, 2, :3].any()
+
+
+def test_the_balance_has_limits() -> None:
+    """Without motion weights stay; with little of it they grow to `MOST`; with much they stay."""
+    weights = np.ones((1, 8, 8, 8, 7), np.float32)
+    targets = np.zeros_like(weights)
+    np.testing.assert_array_equal(balanced(targets, weights)[1], weights)
+    targets[0, 0, 0, 0, 0] = 1
+    assert np.max(balanced(targets, weights)[1]) == MOST
+    targets[:, :6] = 1
+    np.testing.assert_array_equal(balanced(targets, weights)[1], weights)
+
+
+def test_balanced_cells_can_be_mixed(rng: np.random.Generator) -> None:
+    """The mixed loss of cells is the share of both clips' own, weight by weight."""
+    logits = rng.normal(0, 1, (2, 1, 2, 2, 7)).astype(np.float32)
+    targets = np.zeros_like(logits)
+    targets[0, 0, 0, 0, 0] = 1
+    targets, weights = balanced(targets, np.ones_like(logits))
+    mix = (np.array([1, 0]), np.array([0.75, 0.75], np.float32))
+    found = float(Objective("sigmoid").mixed(logits, targets, weights, mix))
+    terms = [
+        Objective("sigmoid")._terms(logits, t, w)
+        for t, w in ((targets, weights), (np.asarray(targets)[::-1], np.asarray(weights)[::-1]))
+    ]
+    total = sum(
+        s * np.sum(np.asarray(t) * w) for s, (t, w) in zip((0.75, 0.25), terms, strict=True)
+    )
+    assert found == pytest.approx(float(total / np.sum(weights)), rel=1e-5)
+
+
+def test_a_coarser_cell_says_what_any_of_its_four_does() -> None:
+    """1 outweighs undecided, undecided outweighs 0; at an odd side the last cell has fewer."""
+    truth = np.zeros((1, 1, 5, 5, 2), np.float32)
+    truth[0, 0, 1, 1, 0] = 1
+    truth[0, 0, 0, [0, 3], 0] = truth[0, 0, 4, 4, 0] = np.nan
+    found = np.asarray(coarser(truth))
+    assert found.shape == (1, 1, 3, 3, 2)
+    nan = np.nan
+    wanted = [[1, nan, 0], [0, 0, 0], [0, 0, nan]]
+    np.testing.assert_array_equal(found[0, 0, :, :, 0], wanted)
+    assert not found[..., 1].any()

@@ -20,6 +20,7 @@ from tests.model.training.stand_in import tiny_recipe
             {
                 "head": {"labels": ["a"], "activation": "softmax"},
                 "data": {"kind": "manifest", "path": "x"},
+                "place_share": 0.0,
             },
             "must be at least two",
         ),
@@ -28,6 +29,14 @@ from tests.model.training.stand_in import tiny_recipe
         ({"data": {"kind": "synthetic", "clip_frames": 8}}, "must be at least"),
         ({"init": {"bundle": "x", "freeze": ["stem1"]}}, "must be the first stages in order"),
         ({"phases": []}, "at least 1 item"),
+        (
+            {"place_share": 1.0, "data": {"kind": "manifest", "path": "x"}},
+            "place_share must be 0 with data.kind manifest",
+        ),
+        (
+            {"place_share": 1.0, "phases": [{"size_px": 32, "frames": 6, "steps": 9}]},
+            r"phases\[0\].frames must be a multiple of 4 with moment_share or place_share, not 6",
+        ),
         ({"colour": "red"}, "Extra inputs"),
     ],
 )

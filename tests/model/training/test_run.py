@@ -35,6 +35,11 @@ def test_without_a_bundle_weights_are_drawn() -> None:
     wanted = first_weights(weight_shapes(8, 11), 3, zero_gamma=True)
     found = start_weights(tiny_recipe())
     assert all((found[name] == array).all() for name, array in wanted.items())
+    assert found["places/block1/kernel"].shape == (512, 7)
+    assert found["places/block3/kernel"].shape == (2048, 7)
+    assert found["moments/kernel"].shape == (2048, 11)
+    plain = start_weights(tiny_recipe(moment_share=0.0, place_share=0.0))
+    assert plain.keys() == wanted.keys()
 
 
 @pytest.mark.parametrize("is_new", [False, True])
@@ -50,6 +55,7 @@ def test_fine_tuning_takes_the_weights_of_a_bundle(tmp_path: Path, is_new: bool)
     other = tiny_recipe(
         init={"bundle": str(tmp_path / "mine")},
         head={"units": 8, "labels": ["fall", "sit"]},
+        place_share=0.0,
         data={"kind": "manifest", "path": "clips.json"},
     )
     assert start_weights(other)["scores/kernel"].shape == (8, 2)

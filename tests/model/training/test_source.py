@@ -38,7 +38,7 @@ def test_a_manifest_gives_its_splits(tmp_path: Path) -> None:
     segments = [Segment("a.mp4", ("left",), split="train")]
     save_manifest(Manifest(tmp_path, ("left",), segments), tmp_path / "clips.json")
     data = {"kind": "manifest", "path": str(tmp_path / "clips.json"), "balance": True}
-    recipe = tiny_recipe(data=data)
+    recipe = tiny_recipe(place_share=0.0, data=data)
     source = open_source(recipe)
     assert isinstance(source, ManifestSource)
     plan = source.training(recipe.phases[0]).plan
@@ -47,7 +47,7 @@ def test_a_manifest_gives_its_splits(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'validation'"):
         list(source.held_out(recipe.phases[0], 2))
     with pytest.raises(DataError, match="'left' is not in the label list"):
-        open_source(tiny_recipe(data=data, head={"labels": ["fall"]}))
+        open_source(tiny_recipe(place_share=0.0, data=data, head={"labels": ["fall"]}))
 
 
 def test_batches_are_loaded_from_the_step_that_is_due() -> None:

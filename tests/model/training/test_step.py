@@ -69,9 +69,54 @@ def test_scores_come_from_given_weights() -> None:
     run = begin(tiny_recipe())
     clips = BlockSource(run.recipe).training(run.recipe.phases[0]).batch(0).clips
     weights = run.state.averaged()
-    logits = run.trainer.scores(weights, clips)
+    logits = run.trainer.judged(weights, clips).logits
     assert logits.shape == (4, 11)
     weights["scores/bias"] = weights["scores/bias"] + 1
-    np.testing.assert_allclose(run.trainer.scores(weights, clips), logits + 1, rtol=1e-5)
+    again = run.trainer.judged(weights, clips).logits
+    np.testing.assert_allclose(again, logits + 1, rtol=1e-5)
     ones = np.ones_like(logits)
     assert run.trainer.loss(logits * 0, ones, ones) == pytest.approx(np.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_places_alone_teach_the_early_blocks(is_mixed: bool) -> None:
+    """With weight on nothing but places, a step moves block1 and its layer, not the scores."""
+    mixup_alpha = 0.2 if is_mixed else 0.0
+    run = begin(tiny_recipe(mixup_alpha=mixup_alpha, moment_share=0.0, label_smoothing=0.0))
+    before = run.state.arrays()
+    for step in range(2):  # the first has a learning rate of 0
+        batch = BlockSource(run.recipe).training(run.recipe.phases[0]).batch(step)
+        batch = batch._replace(weights=np.zeros_like(batch.weights))
+        told = run.trainer.step(batch, draw_mix(mixup_alpha, 4, 0, step), decay_at(step, 0.9))
+        assert told.loss > 0.1
+    after = run.state.arrays()
+    slots = "weights/"
+    moved = {name for name in before if (before[name] != after[name]).any()}
+    assert {f"{slots}block1/shortcut/conv/spatial/kernel", f"{slots}places/block1/kernel"} <= moved
+    assert f"{slots}scores/bias" not in moved
+
+
+def test_batches_without_places_cost_nothing_and_break_nothing() -> None:
+    """Empty arrays leave the loss that of whole clips, whatever the shares."""
+    told = []
+    for shares in ({}, {"moment_share": 0.0, "place_share": 0.0}):
+        run = begin(tiny_recipe(mixup_alpha=0.0, **shares))
+        batch = BlockSource(run.recipe).training(run.recipe.phases[0]).batch(0)
+        plain = type(batch)(*batch[:3])
+        told.append(run.trainer.step(plain, draw_mix(0.0, 4, 0, 0), decay_at(0, 0.9)).loss)
+    assert told[0] == told[1]
+
+
+def test_judging_gives_places_and_moments_where_there_are_layers() -> None:
+    """Shapes are those of the truth; without shares there is nothing to tell."""
+    run, plain = begin(tiny_recipe()), begin(tiny_recipe(moment_share=0.0, place_share=0.0))
+    batch = BlockSource(run.recipe).training(run.recipe.phases[1]).batch(0)
+    found = run.trainer.judged(run.state.averaged(), batch.clips)
+    assert found.moments is not None
+    assert found.moments.shape == batch.moments.shape
+    assert found.places[0].shape == batch.places.shape
+    assert [seen.shape[2] for seen in found.places] == [4, 2, 1]
+    bare = plain.trainer.judged(plain.state.averaged(), batch.clips)
+    assert bare.moments is None
+    assert bare.places == ()
+    np.testing.assert_allclose(bare.logits, found.logits, rtol=1e-5, atol=1e-6)

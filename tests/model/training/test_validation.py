@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.training.validation import measure
+from model.training.validation import measure, measure_parts
 
 
 def test_average_precision_is_the_textbook_one() -> None:
@@ -36,3 +36,14 @@ def test_one_label_gives_accuracy() -> None:
     found = measure(logits, targets, weights, ("a", "b"), "softmax")
     assert found == {"accuracy": pytest.approx(2 / 3)}
     assert measure(logits[3:], targets[3:], weights[3:], ("a", "b"), "softmax") == {}
+
+
+def test_parts_of_clips_are_measured_where_they_are_decided() -> None:
+    """Batches are put together, NaN is left out, figures carry the part's name."""
+    truth = np.array([[[1.0], [0.0]], [[np.nan], [0.0]]], np.float32)
+    logits = np.array([[[2.0], [1.0]], [[9.0], [-1.0]]], np.float32)
+    found = measure_parts([(logits, truth), (logits, truth)], "moments", ("a",))
+    wanted = {"moments/average_precision/a": 1.0, "moments/mean_average_precision": 1.0}
+    assert found == wanted
+    assert measure_parts([(None, truth)], "moments", ("a",)) == {}
+    assert measure_parts([(logits, truth[:0])], "moments", ("a",)) == {}

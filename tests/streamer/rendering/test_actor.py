@@ -146,3 +146,17 @@ def test_weather_goes_with_the_place() -> None:
     assert levels[0] < levels[1]
     assert rest(3).lean.tolist() == [0, 0, 0]
     assert random_build(np.random.default_rng(0), "train").height_m > 1
+
+
+def test_a_box_is_where_the_camera_shows_the_object() -> None:
+    """Looking at the right half alone, the box is twice as wide and has moved to the left."""
+    plain, _ = acted(moving((0, 0), (0.6, 4.0)))
+    turned = Actor(moving((0, 0), (0.6, 4.0)), plain_stage(), TIMES, staging.weather(), None)
+    turned.sight[:] = SIDE / 2, SIDE / 4, SIDE, 3 * SIDE / 4
+    turned.draw(plain_stage().picture.copy(), 5)
+    box, moved = plain.boxes[5], turned.boxes[5]
+    np.testing.assert_allclose(moved[::2], (box[::2] - 0.5) * 2, atol=0.02)
+    np.testing.assert_allclose(moved[1::2], np.clip((box[1::2] - 0.25) * 2, 0, 1), atol=0.02)
+    turned.sight[:] = 0, 0, 8, 8
+    turned.draw(plain_stage().picture.copy(), 6)
+    assert np.isnan(turned.boxes[6]).all()

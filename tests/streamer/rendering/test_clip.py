@@ -27,6 +27,9 @@ def test_each_kind_renders_in_both_splits(kind: str, split: str) -> None:
         assert clip.labels.dtype == np.float32
         assert (np.isnan(clip.labels) | np.isin(clip.labels, (0, 1))).all()
         assert clip.boxes.shape[1:] == (40, 4)
+        assert clip.motions.shape == (len(clip.boxes), 40, len(MOTION))
+        told = (clip.motions == 1).any(axis=0)
+        assert np.array_equal(told, clip.labels[:, : len(MOTION)] == 1)
         seen = clip.boxes[~np.isnan(clip.boxes)]
         assert ((seen >= 0) & (seen <= 1)).all()
         assert clip.facts["kind"] == kind

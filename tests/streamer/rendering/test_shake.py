@@ -63,3 +63,16 @@ def test_every_course_of_the_camera_is_told_at_some_time(split: str) -> None:
 def test_the_splits_share_no_kind() -> None:
     """What the holdout does was never seen in training."""
     assert not set(_KINDS["train"]) & set(_KINDS["holdout"])
+
+
+def test_the_sight_is_the_part_of_the_canvas_that_is_shown() -> None:
+    """Where the camera is panned and zoomed, the picture's corner pixels lie in its corners."""
+    none = np.zeros(40)
+    zoomed = Shake(np.stack([none + 4 / SIZE, none, none + np.log(2), none], -1), SIZE, MARGIN)
+    left, top, right, bottom = zoomed.sight[7].tolist()
+    assert (left, right) == (MARGIN + 4 + SIZE / 4, MARGIN + 4 + 3 * SIZE / 4)
+    assert (top, bottom) == (MARGIN + SIZE / 4, MARGIN + 3 * SIZE / 4)
+    seen = zoomed.apply(canvas(), 7)
+    wanted = canvas()[0, :, 0].astype(int)
+    assert int(seen[0, 0, 0]) == pytest.approx(wanted[int(left)], abs=2)
+    assert int(seen[0, -1, 0]) == pytest.approx(wanted[int(right) - 1], abs=2)
