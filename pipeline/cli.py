@@ -123,6 +123,7 @@ def _print_version(ctx: click.Context) -> None:
 )
 @click.option("--fps", type=float, help="Frames per second the model sees.")
 @click.option("--hop", type=int, help="Frames between two windows.")
+@click.option("--bundle", help="Name of a built-in bundle, or path of one.")
 @click.option(
     "--engine", type=click.Choice(["tensorflow", "openvino"]), help="Runtime of the network."
 )

@@ -37,6 +37,7 @@ class RunOptions:
         gate: analysis.gate.
         fps: analysis.fps.
         hop: analysis.hop.
+        bundle: model.bundle.
         engine: model.engine.
         precision: model.precision.
         host: http.host.
@@ -48,6 +49,7 @@ class RunOptions:
     gate: str | None = None
     fps: float | None = None
     hop: int | None = None
+    bundle: str | None = None
     engine: str | None = None
     precision: str | None = None
     host: str | None = None
@@ -58,6 +60,7 @@ _SECTIONS = {
     "gate": "analysis",
     "fps": "analysis",
     "hop": "analysis",
+    "bundle": "model",
     "engine": "model",
     "precision": "model",
     "host": "http",

@@ -84,6 +84,7 @@ def test_options_override_a_file() -> None:
     assert config.model.precision == "float32"
     assert (config.http.host, config.http.port) == ("::1", 0)
     assert config.batching.max_batch == 8
+    assert load_config(CONFIGS / "rtsp.yaml", RunOptions(bundle="my")).model.bundle == "my"
 
 
 def test_a_bad_option_on_a_bad_section_reports_the_section(tmp_path: Path) -> None:
