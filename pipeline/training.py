@@ -91,6 +91,9 @@ def _prepare() -> None:
     from model.engines import prepare
 
     prepare()
+    from model.training.backend import backend
+
+    backend()
     from model.training.run import make_repeatable
 
     make_repeatable()

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from keras import ops
 
 from model.data.batch import Batch
+from model.training.backend import backend
 from model.training.network import Form, forward, moved
 from model.training.objective import Mix, Objective, balanced, coarser, decided, mix_clips
 from model.training.state import Decay, TrainingState
@@ -84,10 +85,7 @@ class Trainer:
         self._state, self._objective, self._form = state, objective, form
         self._is_mixed, self._shares = is_mixed, shares
         self._jits: dict[str, Callable[..., Any]] = {}
-        backend = keras.backend.backend()
-        if backend not in ("tensorflow", "jax"):
-            raise NotImplementedError(f"training runs on tensorflow or jax, not on {backend}")
-        self._is_tensorflow = backend == "tensorflow"
+        self._is_tensorflow = backend() == "tensorflow"
 
     def step(self, batch: Batch, mix: Mix, decay: Decay) -> Progress:
         """Learn from a batch.
