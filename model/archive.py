@@ -28,8 +28,7 @@ DAMAGED = (
     zlib.error,
     struct.error,
     ValueError,
-    NotImplementedError,
-    RuntimeError,  # a member that wants a password
+    RuntimeError,  # a member that wants a password, or a compression that nobody knows
     EOFError,
 )
 """What reading an untrusted zip or npy raises."""

@@ -79,9 +79,6 @@ class Policy:
 DEFAULT: Final = Policy()
 """For rendered scenes."""
 
-UNCHANGED: Final = Policy(0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)
-"""Changes nothing."""
-
 RECORDED: Final = Policy(reverse=0.0)
 """For videos of people's own classes: falling played backwards is getting up."""
 

@@ -163,11 +163,6 @@ class DatasetBatches:
         epoch, at = divmod(number, len(self._windows.segments))
         return _order(self.plan.seed, epoch, len(self._windows.segments))[at]
 
-    @property
-    def epoch_steps(self) -> float:
-        """How many batches hold as many windows as the split has segments."""
-        return len(self._windows.segments) / self.plan.n_clips
-
 
 @lru_cache(maxsize=4)
 def _order(seed: int, epoch: int, n_items: int) -> list[int]:

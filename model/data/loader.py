@@ -88,11 +88,6 @@ class BatchLoader:
         self._workers: list[ProcessPoolExecutor] = []
         self._orders: deque[Future[_Parcel]] = deque()
 
-    @property
-    def next_step(self) -> int:
-        """The step of the batch that comes next: all that a checkpoint must keep of the data."""
-        return self._next
-
     def __enter__(self) -> Self:
         if not self._n_workers:
             return self

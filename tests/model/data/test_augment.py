@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.data.augment import RECORDED, UNCHANGED, Policy, Shot, augment
+from model.data.augment import RECORDED, Policy, Shot, augment
 from model.data.place import Objects, place_targets
 from model.labels import LABELS, MOTION
 
 SIDE = 32
+UNCHANGED = Policy(0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)
 
 
 def scene(n_frames: int = 12) -> tuple[np.ndarray, np.ndarray]:
