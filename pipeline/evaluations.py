@@ -66,8 +66,21 @@ SPLIT = click.option(
 )
 
 
+class _Rendered(click.IntRange):
+    """How much is rendered; without the option, nothing for a bundle with labels of its own."""
+
+    def __init__(self, usual: int) -> None:
+        super().__init__(0)
+        self.usual = usual
+
+
 def _number(name: str, default: int, text: str) -> Callable[[Command], Command]:
-    return click.option(name, type=click.IntRange(0), default=default, show_default=True, help=text)
+    return click.option(
+        name,
+        type=_Rendered(default),
+        show_default=f"{default}; 0 where BUNDLE has labels of its own",
+        help=text,
+    )
 
 
 def _out(default: str) -> Callable[[Command], Command]:
@@ -122,12 +135,12 @@ def _replays(n_objects: int, minutes: int) -> Callable[[Command], Command]:
 def evaluate(bundle: str, out: Path, *, record: bool, **options: Any) -> None:
     """Say how good BUNDLE is: on windows, and on events by replay through the production path.
 
-    Without options: rendered clips only. Your own: --truth for videos, --dataset for clips. Where
-    the labels are your own too, there is nothing to render: --windows 0 --objects 0
-    --nuisance-minutes 0.
+    Without options: rendered clips only. Your own: --truth for videos, --dataset for clips.
     """
     _require_libraries()
-    config, plan = _settings(bundle, options), _plan(options, "test")
+    config, plan = _settings(bundle, options), _plan(bundle, options, "test")
+    if not (plan.is_replayed or plan.n_windows or plan.dataset):
+        raise ConfigError("there is nothing to evaluate on; give --truth or --dataset")
     from pipeline.adjustment import place_of, save
 
     place = place_of(bundle, None) if record else None
@@ -156,7 +169,7 @@ def evaluate(bundle: str, out: Path, *, record: bool, **options: Any) -> None:
 def calibrate(bundle: str, out: Path, to: Path | None, **options: Any) -> None:
     """Make the scores of BUNDLE mean what they say; its thresholds must be tuned anew then."""
     _require_libraries()
-    config, plan = _settings(bundle, options), _plan(options, "calibrate")
+    config, plan = _settings(bundle, options), _plan(bundle, options, "calibrate")
     if not (plan.n_windows or plan.dataset):
         raise ConfigError("there is nothing to calibrate on; give --dataset, or --windows above 0")
     from model.evaluation.plot import plot_reliability
@@ -193,8 +206,8 @@ def calibrate(bundle: str, out: Path, to: Path | None, **options: Any) -> None:
 def tune(bundle: str, out: Path, to: Path | None, max_fa_per_hour: float, **options: Any) -> None:
     """Choose thresholds, hysteresis, minimum duration and smoothing of BUNDLE's labels."""
     _require_libraries()
-    config, plan = _settings(bundle, options), _plan(options, "tune")
-    if not (plan.truths or plan.scenes or plan.n_objects or plan.nuisance_minutes):
+    config, plan = _settings(bundle, options), _plan(bundle, options, "tune")
+    if not plan.is_replayed:
         raise ConfigError("there is nothing to tune on; give --truth, --scene or --objects")
     from model.evaluation.report import number, prepare_folder, table, write_json, write_text
     from pipeline.adjustment import place_of, save, tuned
@@ -238,13 +251,23 @@ def _settings(bundle: str, options: dict[str, Any]) -> PipelineConfig:
     return config.model_copy(update={"model": model})
 
 
-def _plan(options: dict[str, Any], use: Use) -> Plan:
+def _plan(bundle: str, options: dict[str, Any], use: Use) -> Plan:
+    from model.bundle import load_manifest
+    from model.labels import LABELS
     from pipeline.exam import Plan
     from pipeline.windows import DatasetChoice
 
     path, split = options.pop("dataset", None), options.pop("split", None)
     times, crops = options.pop("views", "1x1").split("x")
     choice = DatasetChoice(path, split, (int(times), int(crops))) if path else None
+    kinds = {str(p.name): p.type for p in click.get_current_context().command.params}
+    unset = {
+        name: kind.usual
+        for name, kind in kinds.items()
+        if isinstance(kind, _Rendered) and options[name] is None
+    }
+    is_rendered = not unset or load_manifest(bundle).labels == LABELS
+    options |= {name: usual if is_rendered else 0 for name, usual in unset.items()}
     names = {"windows": "n_windows", "objects": "n_objects"}
     chosen = {names.get(key, key): value for key, value in options.items()}
     return Plan(**chosen, use=use, dataset=choice)

@@ -75,6 +75,11 @@ class Plan:
     use: Use = "test"
     dataset: DatasetChoice | None = None
 
+    @property
+    def is_replayed(self) -> bool:
+        """Whether there is anything with events in it."""
+        return bool(self.truths or self.scenes or self.n_objects or self.nuisance_minutes)
+
 
 def cases_of(plan: Plan, words: Vocabulary, render: Render | None = None) -> list[Case]:
     """Return what is to be replayed; the operator's mistakes show here, before any work.

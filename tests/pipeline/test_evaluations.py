@@ -35,6 +35,11 @@ def run(command: str, *paths: Path | str) -> Result:
         ("evaluate untrained --record", "error: bundle 'untrained' comes with this package"),
         ("evaluate untrained --dataset no.json", "error: no.json"),
         ("calibrate untrained", "error: bundle 'untrained' comes with this package"),
+        (
+            "evaluate b --windows 0 --objects 0 --nuisance-minutes 0",
+            "error: there is nothing to evaluate on",
+        ),
+        ("evaluate b", "error: bundle 'b' is neither built in"),
         ("calibrate b --windows 0", "error: there is nothing to calibrate on"),
         ("tune untrained --to x --max-fa-per-hour -1", "Invalid value for '--max-fa-per-hour'"),
         ("tune b --objects 0 --nuisance-minutes 0", "error: there is nothing to tune on"),
@@ -50,6 +55,20 @@ def test_a_mistake_is_one_sentence(
     assert result.exit_code == 2, result.output
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate", "tune"])
+def test_nothing_is_rendered_for_labels_of_ones_own(command: str, tmp_path: Path) -> None:
+    """Unless it is asked for, which is then refused."""
+    facts = {"name": "own", "labels": ("fall", "daily"), "frames": 8, "size_px": 32, "units": 8}
+    save_bundle(untrained_bundle(UNTRAINED.model_copy(update=facts)), tmp_path / "own")
+    plain = run(command, tmp_path / "own", "--out", tmp_path / "report")
+    assert plain.exit_code == 2
+    assert "error: there is nothing to" in plain.stderr
+    option = "--windows" if command == "calibrate" else "--objects"
+    asked = run(command, tmp_path / "own", "--out", tmp_path / "report", option, "4")
+    assert asked.exit_code == 2
+    assert "error: rendered clips know the labels" in asked.stderr
 
 
 @pytest.mark.parametrize("command", ["evaluate", "calibrate", "tune"])
