@@ -22,7 +22,7 @@ LABELS: Final = MOTION + NUISANCES
 Series = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.float32]
 
-MOVING: Final = (0.02, 0.15)
+MOVING: Final = (0.03, 0.2)
 STILL: Final = (0.005, 0.04)
 """Speed from which something moves and below which it is still: picture heights and own heights a
 second."""
@@ -31,7 +31,7 @@ GROWING: Final = (0.05, 0.15)
 GESTURING: Final = (0.015, 0.05)
 """Speed of a part against its body, picture heights a second: up to the first still."""
 ALIGNED_DEG: Final = (60.0, 75.0)
-LEAST_AREA: Final = 0.003
+LEAST_AREA: Final = 0.006
 LEAST_VISIBLE: Final = 0.3
 SEEN_AREA: Final = 0.0002
 """Smaller than 3 pixels of 112 x 112 nobody can see anything."""

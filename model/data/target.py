@@ -31,6 +31,7 @@ class Recency:
         motion_s: the span before the window's end that motion labels speak of.
         motion_on_s: so much of it in motion makes the target 1.
         motion_off_s: less than this makes it 0; between the two it is undecided.
+        motion_rest_s: the longer span in which it must be less; what has just ended is undecided.
         nuisance_on_s: a nuisance in any frame of this last span makes its target 1.
         nuisance_off_s: none in this longer span makes it 0; between the two it is undecided.
     """
@@ -38,11 +39,14 @@ class Recency:
     motion_s: float = 1.2
     motion_on_s: float = 0.5
     motion_off_s: float = 0.2
+    motion_rest_s: float = 2.0
     nuisance_on_s: float = 1.0
     nuisance_off_s: float = 1.4
 
     def __post_init__(self) -> None:
-        is_motion_good = 0 < self.motion_off_s <= self.motion_on_s <= self.motion_s
+        is_motion_good = (
+            0 < self.motion_off_s <= self.motion_on_s <= self.motion_s <= self.motion_rest_s
+        )
         if not (is_motion_good and 0 < self.nuisance_on_s <= self.nuisance_off_s):
             raise ValueError(f"{self}: off <= on <= span is needed, all of them positive")
 
@@ -116,8 +120,9 @@ def _motion(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     positive_s = _within(seen, ends, rule.motion_s, fps) / fps
     is_on = positive_s >= rule.motion_on_s - _EPSILON
-    is_sure = _within(unsure, ends, rule.motion_s, fps) == 0
-    return is_on, is_sure & (positive_s < rule.motion_off_s - _EPSILON)
+    is_sure = _within(unsure, ends, rule.motion_rest_s, fps) == 0
+    rest_s = _within(seen, ends, rule.motion_rest_s, fps) / fps
+    return is_on, is_sure & (rest_s < rule.motion_off_s - _EPSILON)
 
 
 def _nuisance(

@@ -41,11 +41,15 @@ class HeadRecipe(Strict):
         return value
 
 
+Kinds = dict[str, Annotated[float, Field(ge=0)]]
+"""Shares of the kinds of rendered scenes, by name."""
+
+
 class SyntheticData(Strict):
     """Clips that are rendered while training goes on."""
 
     kind: Literal["synthetic"] = "synthetic"
-    kinds: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    kinds: Kinds = Field(default_factory=dict)
     """Kinds of scenes with their shares; empty leaves the choice to the renderer."""
     clip_frames: int = Field(72, ge=8, le=1024)
     """Frames of a rendered clip."""
@@ -80,6 +84,9 @@ class PhaseRecipe(Strict):
     """Batches that are learned from."""
     batch: int = Field(16, ge=2, le=1024)
     """Clips in a batch."""
+    kinds: Kinds = Field(default_factory=dict)
+    """Kinds of rendered scenes that this phase learns from, such as easy ones first; empty takes
+    those of `data.kinds`, which validation always does."""
 
 
 class OptimizerRecipe(Strict):
@@ -180,6 +187,8 @@ class Recipe(Strict):
             )
         if isinstance(self.data, SyntheticData):
             self._fits_windows(self.data)
+        elif any(phase.kinds for phase in self.phases):
+            raise ValueError("phases.kinds must be empty with data.kind manifest, which has none")
         elif self.place_share:
             raise ValueError("place_share must be 0 with data.kind manifest, which names no places")
         self._fits_positions()

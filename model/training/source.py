@@ -57,6 +57,7 @@ class SyntheticSource:
 
     def _batches(self, phase: PhaseRecipe, *, is_held_out: bool) -> SyntheticBatches:
         data = self._data
+        kinds = data.kinds if is_held_out else phase.kinds or data.kinds
         plan = SyntheticPlan(
             seed=self._recipe.seed,
             stream="validation" if is_held_out else "train",
@@ -68,7 +69,7 @@ class SyntheticSource:
             clip_frames=data.clip_frames,
             n_windows=data.windows,
             n_lanes=1 if is_held_out else data.lanes,
-            kinds=tuple(data.kinds.items()) or ((None, 1.0),),
+            kinds=tuple(kinds.items()) or ((None, 1.0),),
             policy=DEFAULT if data.augment and not is_held_out else None,
         )
         return SyntheticBatches(plan)

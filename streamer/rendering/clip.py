@@ -20,7 +20,7 @@ from streamer.rendering.actor import Actor, Weather, weather
 from streamer.rendering.build import Rng
 from streamer.rendering.light import Light, exposure, light
 from streamer.rendering.place import place
-from streamer.rendering.sensor import developed, faint, look
+from streamer.rendering.sensor import developed, faint, look, plain
 from streamer.rendering.shake import Shake, shake, tremble
 from streamer.rendering.stir import Stir, stir
 from streamer.rendering.surface import Stage
@@ -42,6 +42,7 @@ class Recipe:
     nuisances: dict[str, float] = field(default_factory=dict)
     only: str | None = None
     is_night: bool = False
+    is_plain: bool = False
     sizes: tuple[float, float] = cast.SIZES
 
 
@@ -51,6 +52,9 @@ MOST_TRIES: Final = 5
 
 LEAST_CHANGE: Final = 1.0
 """Mean difference over 0.4 s, grey levels, that light or camera must make to be seen."""
+
+PLAIN_CONTRAST: Final = 2.5
+"""Objects of plain clips stand out from their background by so much more than they must."""
 
 _ANY = dict.fromkeys(NUISANCES, 0.35)
 KINDS: Final[dict[str, Recipe]] = {
@@ -66,6 +70,8 @@ KINDS: Final[dict[str, Recipe]] = {
         0.06, (0, 1, 1, 2), nuisances={"lighting": 0.25, "background": 0.15}, is_night=True
     ),
     "mixed": Recipe(0.09, (1, 1, 2), nuisances=_ANY),
+    # Only where it is asked for: large objects, a good camera. What a network can begin with.
+    "plain": Recipe(0.0, (1, 1, 1, 2), (0, 0, 1), is_plain=True, sizes=(0.3, 1.1)),
 }
 
 
@@ -128,8 +134,10 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
     stage = place(rng, spec.split, spec.size_px, margin)
     times_s = _times(rng, spec)
     seen = look(rng, spec.size_px, is_night=recipe.is_night)
+    if recipe.is_plain:
+        seen = plain(seen)
     of = cast.Set(rng, stage.view, times_s, spec.split, stage.kind, recipe.sizes)
-    actors = _actors(of, recipe, stage, faint(seen))
+    actors = _actors(of, recipe, stage, faint(seen) * (PLAIN_CONTRAST if recipe.is_plain else 1))
     effects = _Effects(rng, wanted, stage, times_s, spec.split)
     if "lighting" not in wanted and actors and rng.random() < 0.12:
         effects.light = _adapting(rng, actors, stage, times_s)

@@ -6,7 +6,7 @@ Invariant: nothing here is an event; all of it may be in any clip.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -89,6 +89,13 @@ def look(rng: Rng, size_px: int, *, is_night: bool) -> Look:
         if rng.random() < 0.1
         else (0.0, 0.0, 0.0),
     )
+
+
+def plain(of: Look) -> Look:
+    """Return the look of a good camera by day: full contrast, little grain, no coder."""
+    level = np.arange(256, dtype=np.uint8)
+    tones = np.repeat(level[:, None], 3, axis=1)
+    return replace(of, tones=tones, noise=min(of.noise, 2.0), blur=0.0, crf=None)
 
 
 def faint(of: Look) -> float:
