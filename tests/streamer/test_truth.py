@@ -81,12 +81,12 @@ def test_between_60_and_75_degrees_the_lesser_direction_is_undecided() -> None:
 
 
 def test_slow_is_undecided_and_slower_is_still() -> None:
-    """0.02 heights a second moves, 0.012 is open, 0.004 is nothing; a small object counts its own
+    """0.03 heights a second moves, 0.012 is open, 0.004 is nothing; a small object counts its own
     height."""
-    assert positive(labelled(track((0.021, 0)))) == {"right"}
+    assert positive(labelled(track((0.031, 0)))) == {"right"}
     assert "right" in undecided(labelled(track((0.012, 0), height=0.9)))
     assert not positive(labelled(track((0.004, 0)))) | undecided(labelled(track((0.004, 0))))
-    assert positive(labelled(track((0.016, 0), height=0.1))) == {"right"}
+    assert positive(labelled(track((0.021, 0), height=0.1))) == {"right"}
 
 
 def test_growth_of_the_scale_is_approach_and_shrinking_is_recede() -> None:

@@ -37,8 +37,9 @@ def test_motion_counts_from_half_a_second_on(n_positive: int, expected: tuple[in
 
 
 def test_motion_before_the_span_is_forgotten() -> None:
-    """Motion that ended 1.2 s before the window's end is not in its target."""
-    assert judged(truth(32, left=[(0, 20, 1.0)]), LEFT) == (0, 1)
+    """Motion that ended 2 s before the window's end is not in its target; from 1.2 s on, who knows."""
+    assert judged(truth(32, left=[(0, 12, 1.0)]), LEFT) == (0, 1)
+    assert judged(truth(32, left=[(0, 20, 1.0)]), LEFT) == (0, 0)
     assert judged(truth(32, left=[(0, 25, 1.0)]), LEFT) == (1, 1)
 
 
@@ -59,7 +60,8 @@ def test_undecided_frames_take_the_weight_away_but_no_certainty() -> None:
     nan = float("nan")
     assert judged(truth(32, left=[(31, 32, nan)]), LEFT) == (0, 0)
     assert judged(truth(32, left=[(20, 26, 1.0), (31, 32, nan)]), LEFT) == (1, 1)
-    assert judged(truth(32, left=[(0, 20, nan)]), LEFT) == (0, 1)
+    assert judged(truth(32, left=[(0, 12, nan)]), LEFT) == (0, 1)
+    assert judged(truth(32, left=[(0, 20, nan)]), LEFT) == (0, 0)
     assert judged(truth(32, lighting=[(18, 19, nan)]), LIGHT) == (0, 0)
     assert judged(truth(32, lighting=[(18, 19, nan), (30, 31, 1.0)]), LIGHT) == (1, 1)
 
@@ -109,3 +111,5 @@ def test_what_does_not_fit_is_refused() -> None:
         window_targets(truth(5), np.array([5]), FPS)
     with pytest.raises(ValueError, match="off <= on"):
         Recency(motion_on_s=0.1)
+    with pytest.raises(ValueError, match="off <= on"):
+        Recency(motion_rest_s=1.0)

@@ -37,6 +37,14 @@ from tests.model.training.stand_in import tiny_recipe
             {"place_share": 1.0, "phases": [{"size_px": 32, "frames": 6, "steps": 9}]},
             r"phases\[0\].frames must be a multiple of 4 with moment_share or place_share, not 6",
         ),
+        (
+            {
+                "place_share": 0.0,
+                "data": {"kind": "manifest", "path": "x"},
+                "phases": [{"size_px": 32, "steps": 19, "kinds": {"plain": 1.0}}],
+            },
+            "phases.kinds must be empty with data.kind manifest",
+        ),
         ({"colour": "red"}, "Extra inputs"),
     ],
 )

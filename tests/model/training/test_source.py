@@ -33,6 +33,21 @@ def test_rendered_batches_have_the_shape_of_their_phase() -> None:
     assert (held_out[0].clips != source.training(phase).batch(0).clips).any()
 
 
+def test_a_phase_may_begin_with_scenes_of_its_own_kinds() -> None:
+    """Its training clips are of those kinds; validation stays with the kinds of all phases."""
+    steps = {"size_px": 32, "frames": 8, "steps": 9, "batch": 4}
+    recipe = tiny_recipe(
+        data={"kind": "synthetic", "windows": 2, "clip_frames": 12, "kinds": {"crowd": 1.0}},
+        phases=[{**steps, "kinds": {"plain": 3.0, "empty": 1.0}}, steps],
+    )
+    source = open_source(recipe)
+    assert isinstance(source, SyntheticSource)
+    kinds = [source.training(phase).plan.kinds for phase in recipe.phases]
+    assert kinds == [(("plain", 3.0), ("empty", 1.0)), (("crowd", 1.0),)]
+    held_out = [next(iter(source.held_out(phase, 1))).clips for phase in recipe.phases]
+    np.testing.assert_array_equal(*held_out)
+
+
 def test_a_manifest_gives_its_splits(tmp_path: Path) -> None:
     """Labels must be those of the recipe, and a split without segments is told."""
     segments = [Segment("a.mp4", ("left",), split="train")]

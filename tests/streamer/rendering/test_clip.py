@@ -55,6 +55,16 @@ def test_without_objects_no_motion_is_told() -> None:
             assert np.array_equal(labels, np.zeros_like(labels))
 
 
+def test_plain_clips_come_only_where_asked_for_and_show_large_objects() -> None:
+    """No seed gives one by chance; the largest object of most is over a quarter of the height."""
+    assert {render_clip(seed, SMALL).facts["kind"] for seed in range(40)}.isdisjoint({"plain"})
+    heights = []
+    for seed in range(12):
+        boxes = render_clip(seed, spec("plain")).boxes
+        heights.append(np.nanmax(boxes[..., 3] - boxes[..., 1]))
+    assert np.median(heights) > 0.25
+
+
 @pytest.mark.parametrize("kind", ["lighting", "camera", "tamper", "background"])
 def test_a_nuisance_is_told_in_its_own_column(kind: str) -> None:
     """In most clips of its kind, and never another's but by exposure."""
