@@ -116,9 +116,18 @@ def read_arrays(
 
 
 def write_arrays(arrays: Mapping[str, Array], dtype: npt.DTypeLike) -> bytes:
-    """Return an npz of plain arrays; the same arrays give the same bytes."""
+    """Return an npz of plain arrays; the same arrays give the same bytes.
+
+    Args:
+        arrays: by name.
+        dtype: of those that are no vectors. A vector stays float32: the variance of a BatchNorm
+            can pass the largest float16, and all vectors together are 0.1 MB.
+    """
     buffer = io.BytesIO()
-    stored = {name: np.asarray(array).astype(dtype) for name, array in arrays.items()}
+    stored = {
+        name: array.astype(dtype if array.ndim > 1 else np.float32)
+        for name, array in arrays.items()
+    }
     np.savez(buffer, allow_pickle=False, **stored)
     return buffer.getvalue()
 

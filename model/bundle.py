@@ -206,7 +206,7 @@ def save_bundle(bundle: Bundle, path: Path, dtype: npt.DTypeLike = np.float32) -
     Args:
         bundle: as trained or loaded.
         path: folder or file.
-        dtype: of the weights on disk, float32 or float16.
+        dtype: of the kernels on disk, float32 or float16.
 
     Returns:
         The manifest as written, with the hash of the weights file.

@@ -59,6 +59,7 @@ def save(bundle: Bundle, path: Path) -> None:
     halves = all(
         np.array_equal(array, array.astype(np.float16).astype(np.float32))
         for array in (*bundle.weights.values(), *(bundle.trained_scores or ()))
+        if array.ndim > 1
     )
     save_bundle(bundle, path, np.float16 if halves else np.float32)
 
