@@ -166,10 +166,10 @@ class _Effects:
         self, rng: Rng, wanted: list[str], stage: Stage, times_s: Series, split: str
     ) -> None:
         size, margin = stage.size_px, stage.margin_px
-        self.light: Light | None = light(rng, times_s, split) if "lighting" in wanted else None
+        self.light: Light | None = light(rng, times_s) if "lighting" in wanted else None
         self.shake: Shake | None = None
         if "camera" in wanted:
-            self.shake = shake(rng, times_s, split, size, margin)
+            self.shake = shake(rng, times_s, size, margin)
         elif margin:
             self.shake = tremble(rng, times_s, size, margin)
         self.tamper: Tamper | None = None

@@ -48,10 +48,9 @@ class Light:
         return np.asarray(cv2.multiply(picture, factor, scale=1 / ONE), np.uint8)
 
 
-def light(rng: Rng, times_s: Series, split: str) -> Light:
+def light(rng: Rng, times_s: Series) -> Light:
     """Choose a course of light."""
-    kinds = _KINDS[split]
-    return Light(kinds[int(rng.integers(len(kinds)))](rng, times_s), times_s)
+    return Light(_KINDS[int(rng.integers(len(_KINDS)))](rng, times_s), times_s)
 
 
 def exposure(brightness: Series, times_s: Series, strength: float, delay_s: float) -> Light:
@@ -184,7 +183,7 @@ def _two_lamps(rng: Rng, t: Series) -> Gains:
     return gains
 
 
-_KINDS: dict[str, tuple[Callable[[Rng, Series], Gains], ...]] = {
-    "train": (_lamp, _lamp, _cloud, _step, _step, _flicker, _sweep, _sweep),
-    "holdout": (_two_lamps, _two_lamps, _strobe, _dimmer, _shadow_edge),
-}
+_KINDS: tuple[Callable[[Rng, Series], Gains], ...] = (
+    *(_lamp, _lamp, _cloud, _step, _step, _flicker, _sweep, _sweep),
+    *(_two_lamps, _two_lamps, _strobe, _dimmer, _shadow_edge),
+)

@@ -68,10 +68,9 @@ class Shake:
         return maps
 
 
-def shake(rng: Rng, times_s: Series, split: str, size_px: int, margin_px: int) -> Shake:
+def shake(rng: Rng, times_s: Series, size_px: int, margin_px: int) -> Shake:
     """Choose a course of the camera."""
-    kinds = _KINDS[split]
-    course = kinds[int(rng.integers(len(kinds)))](rng, times_s)
+    course = _KINDS[int(rng.integers(len(_KINDS)))](rng, times_s)
     return Shake(course, size_px, margin_px)
 
 
@@ -181,7 +180,7 @@ def _circle(rng: Rng, t: Series) -> Course:
     return np.stack([on * np.cos(turn), 0.6 * on * np.sin(turn), 0 * t, 0 * t], -1)
 
 
-_KINDS: dict[str, tuple[Callable[[Rng, Series], Course], ...]] = {
-    "train": (_pan, _pan, _zoom, _handheld, _vibration, _jitter, _bump),
-    "holdout": (_roll, _sway, _jump, _circle),
-}
+_KINDS: tuple[Callable[[Rng, Series], Course], ...] = (
+    *(_pan, _pan, _zoom, _handheld, _vibration, _jitter, _bump),
+    *(_roll, _sway, _jump, _circle),
+)

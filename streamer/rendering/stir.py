@@ -62,8 +62,8 @@ class Stir:
 
 def stir(rng: Rng, times_s: Series, split: str, stage: Stage) -> Stir:
     """Choose an effect and its course: all the time, in gusts, or for a while."""
-    kinds = _KINDS[split]
-    effect = kinds[int(rng.integers(len(kinds)))](Kit(rng, split, stage.side_px, stage.picture))
+    make = _KINDS[int(rng.integers(len(_KINDS)))]
+    effect = make(Kit(rng, split, stage.side_px, stage.picture))
     manner = rng.random()
     if manner < 0.4:
         strength = np.full_like(times_s, rng.uniform(0.5, 1))
@@ -311,7 +311,7 @@ def _rings(of: Kit) -> Effect:
     return effect
 
 
-_KINDS: dict[str, tuple[Callable[[Kit], Effect], ...]] = {
-    "train": (_leaves, _leaves, _sway, _sway, rain, snow, _water, _screen, _smoke, insects),
-    "holdout": (_flag, _flag, _fire, _fan, _rings, petals),
-}
+_KINDS: tuple[Callable[[Kit], Effect], ...] = (
+    *(_leaves, _leaves, _sway, _sway, rain, snow, _water, _screen, _smoke, insects),
+    *(_flag, _flag, _fire, _fan, _rings, petals),
+)

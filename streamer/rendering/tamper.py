@@ -72,8 +72,7 @@ class Tamper:
 
 def tamper(rng: Rng, times_s: Series, split: str, size_px: int) -> Tamper:
     """Choose what is done."""
-    kinds = _KINDS[split]
-    make, (fastest_s, slowest_s) = kinds[int(rng.integers(len(kinds)))]
+    make, (fastest_s, slowest_s) = _KINDS[int(rng.integers(len(_KINDS)))]
     start = times_s[-1] * rng.uniform(0.05, 0.85)
     takes = log_uniform(rng, fastest_s, slowest_s)
     done = np.clip((times_s - start) / takes, 0, 1)
@@ -248,18 +247,14 @@ def mixed(picture: Picture, other: Picture, share: npt.NDArray[np.uint8]) -> Pic
     return np.asarray(cv2.add(kept, cv2.multiply(other, weight, scale=1 / 255)), np.uint8)
 
 
-_KINDS: dict[str, tuple[tuple[Callable[[Kit], Effect], tuple[float, float]], ...]] = {
-    "train": (
-        (_cover, (0.15, 3.0)),
-        (_cover, (0.15, 3.0)),
-        (_spray, (0.3, 3.0)),
-        (_defocus, (0.3, 3.0)),
-        (_turn_away, (0.3, 2.5)),
-        (_black_out, (0.5, 2.5)),
-    ),
-    "holdout": (
-        (_smear, (0.3, 2.5)),
-        (_iris, (0.2, 2.0)),
-        (_blinds, (0.3, 2.5)),
-    ),
-}
+_KINDS: tuple[tuple[Callable[[Kit], Effect], tuple[float, float]], ...] = (
+    (_cover, (0.15, 3.0)),
+    (_cover, (0.15, 3.0)),
+    (_spray, (0.3, 3.0)),
+    (_defocus, (0.3, 3.0)),
+    (_turn_away, (0.3, 2.5)),
+    (_black_out, (0.5, 2.5)),
+    (_smear, (0.3, 2.5)),
+    (_iris, (0.2, 2.0)),
+    (_blinds, (0.3, 2.5)),
+)
