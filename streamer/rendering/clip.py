@@ -83,7 +83,7 @@ class ClipSpec:
         frames: how many.
         fps: per second.
         size_px: side of the square pictures, at least 32.
-        split: "train" or "holdout"; they share no texture family, object model or nuisance model.
+        split: "train" or "holdout"; they share no texture family and no object model.
         kind: one of `KINDS`; None chooses by their shares.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.rendering.light import _KINDS, Light, exposure, light
+from streamer.rendering.light import Light, exposure, light
 
 TIMES = np.arange(40) / 10
 
@@ -39,12 +39,11 @@ def test_the_picture_gets_brighter_by_the_factor() -> None:
     assert lamp.apply(picture, 30).mean() == pytest.approx(120, abs=1)
 
 
-@pytest.mark.parametrize("split", ["train", "holdout"])
-def test_every_course_is_told_at_some_time_and_stays_in_range(split: str) -> None:
+def test_every_course_is_told_at_some_time_and_stays_in_range() -> None:
     """Over 40 seeds nearly all have a positive frame."""
     told = []
     for seed in range(40):
-        course = light(np.random.default_rng(seed), TIMES, split)
+        course = light(np.random.default_rng(seed), TIMES)
         assert np.isin(course.states, (0, 0.5, 1)).all()
         told.append((course.states == 1).any())
     assert np.mean(told) > 0.85
@@ -59,8 +58,3 @@ def test_exposure_falls_when_something_bright_comes_and_recovers() -> None:
     assert means[1] < 0.7 * means[0]
     assert means[2] > 0.95 * means[0]
     assert (course.states == 1).any()
-
-
-def test_the_splits_share_no_kind() -> None:
-    """What the holdout does was never seen in training."""
-    assert not set(_KINDS["train"]) & set(_KINDS["holdout"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.rendering.shake import _KINDS, Shake, shake, tremble
+from streamer.rendering.shake import Shake, shake, tremble
 
 TIMES = np.arange(40) / 10
 SIZE, MARGIN = 64, 12
@@ -49,20 +49,14 @@ def test_a_tremble_is_nothing() -> None:
     assert (states == 0).mean() > 0.8
 
 
-@pytest.mark.parametrize("split", ["train", "holdout"])
-def test_every_course_of_the_camera_is_told_at_some_time(split: str) -> None:
+def test_every_course_of_the_camera_is_told_at_some_time() -> None:
     """And its pictures have the right size."""
     told = []
     for seed in range(30):
-        made = shake(np.random.default_rng(seed), TIMES, split, SIZE, MARGIN)
+        made = shake(np.random.default_rng(seed), TIMES, SIZE, MARGIN)
         assert made.apply(canvas(), 20).shape == (SIZE, SIZE, 3)
         told.append((made.states == 1).any())
     assert np.mean(told) > 0.85
-
-
-def test_the_splits_share_no_kind() -> None:
-    """What the holdout does was never seen in training."""
-    assert not set(_KINDS["train"]) & set(_KINDS["holdout"])
 
 
 def test_the_sight_is_the_part_of_the_canvas_that_is_shown() -> None:
