@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model.bundle import make_bundle, save_bundle
+from model.bundle import load_manifest, make_bundle, save_bundle
 from model.data.batch import Batch
 from model.manifest import Manifest
 from model.training.network import TRAINING_ONLY
@@ -75,7 +76,7 @@ def write_bundle(recipe: Recipe, weights: Weights, folder: Path) -> Manifest:
         analysis_fps=recipe.analysis_fps,
         hop=recipe.hop,
         activation=recipe.head.activation,
-        recipe=recipe.model_dump(mode="json"),
+        recipe=recorded(recipe),
         seeds={"training": recipe.seed},
     )
     network = {name: w for name, w in weights.items() if not name.startswith(TRAINING_ONLY)}
@@ -83,6 +84,25 @@ def write_bundle(recipe: Recipe, weights: Weights, folder: Path) -> Manifest:
     return save_bundle(
         make_bundle(manifest, network, kernel, bias), folder, np.dtype(recipe.bundle_weights)
     )
+
+
+def recorded(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as a bundle tells of it.
+
+    The folders of this machine are nobody's business: of a path the last name is told, and the
+    bundle it began with by its name, its hash and its own recipe.
+    """
+    told = recipe.model_dump(mode="json")
+    if "path" in told["data"]:
+        told["data"]["path"] = Path(told["data"]["path"]).name
+    if recipe.init is not None:
+        parent = load_manifest(recipe.init.bundle)
+        told["init"] |= {
+            "bundle": parent.name,
+            "weights_sha256": parent.weights_sha256,
+            "recipe": dict(parent.recipe),
+        }
+    return told
 
 
 def _moments(found: Weights) -> dict[str, npt.NDArray[np.float64]]:
