@@ -13,7 +13,7 @@ from model.errors import TrainingError
 from model.training.backend import backend
 from tests.conftest import REPOSITORY
 
-TRAIN = [sys.executable, "-m", "pipeline", "train", "configs/recipes/motion-events.yaml"]
+TRAIN = [sys.executable, "-m", "pipeline", "train", "configs/recipes/motion-events-start.yaml"]
 
 
 def test_the_backend_is_the_one_of_keras() -> None:
