@@ -76,6 +76,8 @@ def write_bundle(recipe: Recipe, weights: Weights, folder: Path) -> Manifest:
         analysis_fps=recipe.analysis_fps,
         hop=recipe.hop,
         activation=recipe.head.activation,
+        description=recipe.description,
+        licence=recipe.licence,
         recipe=recorded(recipe),
         seeds={"training": recipe.seed},
     )

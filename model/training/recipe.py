@@ -129,6 +129,10 @@ class Recipe(Strict):
 
     name: str = Field(pattern=CAMERA_ID)
     """Name of the bundle; letters, digits, - and _, at most 32."""
+    description: str = Field("", max_length=1000)
+    """What the bundle will say of itself, in a sentence or two."""
+    licence: str = Field("", max_length=200)
+    """Of the weights, as the bundle will tell it."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
     """Of the first weights, of mixup and of the data."""
     head: HeadRecipe = HeadRecipe()
@@ -237,5 +241,6 @@ class Recipe(Strict):
     def fingerprint(self) -> str:
         """Return a hash of everything that decides the weights; hexadecimal."""
         loose = {"checkpoint_s", "workers", "statistics_batches", "bundle_weights"}
+        loose |= {"description", "licence"}
         text = self.model_dump_json(exclude=loose)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -36,7 +36,7 @@ def test_statistics_are_those_of_all_batches_together() -> None:
 
 def test_the_bundle_can_be_loaded_and_says_how_to_feed_it(tmp_path: Path) -> None:
     """Labels, shape, rate and hop are the recipe's; kernels come back as float16."""
-    recipe = tiny_recipe(analysis_fps=8.0, hop=2)
+    recipe = tiny_recipe(analysis_fps=8.0, hop=2, description="of blocks", licence="MIT")
     run = begin(recipe)
     weights = run.state.averaged()
     assert {"places/block1/kernel", "moments/kernel"} <= weights.keys()
@@ -46,7 +46,7 @@ def test_the_bundle_can_be_loaded_and_says_how_to_feed_it(tmp_path: Path) -> Non
     assert not [name for name in bundle.weights if name.startswith(("places", "moments"))]
     assert (facts.name, facts.labels, facts.is_trained) == ("tiny", recipe.head.labels, True)
     assert (facts.frames, facts.size_px, facts.analysis_fps, facts.hop) == (8, 32, 8.0, 2)
-    assert facts.activation == "sigmoid"
+    assert (facts.activation, facts.description, facts.licence) == ("sigmoid", "of blocks", "MIT")
     assert (facts.seeds, facts.recipe["seed"]) == ({"training": 3}, 3)
     np.testing.assert_array_equal(bundle.score_kernel, weights["scores/kernel"])
     np.testing.assert_array_equal(bundle.weights["head/kernel"], weights["head/kernel"])

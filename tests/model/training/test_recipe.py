@@ -73,7 +73,9 @@ def test_phases_follow_each_other() -> None:
 
 def test_the_fingerprint_follows_what_decides_the_weights() -> None:
     """Another seed is another run; other workers or checkpoints are not."""
-    same = tiny_recipe(workers=5, checkpoint_s=9.0, statistics_batches=7)
+    same = tiny_recipe(
+        workers=5, checkpoint_s=9.0, statistics_batches=7, description="x", licence="y"
+    )
     assert tiny_recipe().fingerprint() == same.fingerprint()
     assert tiny_recipe().fingerprint() != tiny_recipe(seed=4).fingerprint()
     assert Recipe.model_validate(same.model_dump()) == same
