@@ -26,9 +26,12 @@ MOVING: Final = (0.03, 0.2)
 STILL: Final = (0.005, 0.04)
 """Speed from which something moves and below which it is still: picture heights and own heights a
 second."""
-GROWING: Final = (0.05, 0.15)
+GROWING: Final = (0.03, 0.15)
 """Relative growth per second: up to the first none, from the second approach or recede."""
-GESTURING: Final = (0.015, 0.05)
+SWELLING: Final = 0.12
+"""Speed of an edge, picture heights a second, that growth alone gives an object: it seems to go
+where it does not."""
+GESTURING: Final = (0.02, 0.08)
 """Speed of a part against its body, picture heights a second: up to the first still."""
 ALIGNED_DEG: Final = (60.0, 75.0)
 LEAST_AREA: Final = 0.006
@@ -165,7 +168,10 @@ def _travel_states(track: Track, times_s: Series, reach_s: float) -> Series:
         cosine = velocity @ np.array(axis, np.float64) / np.maximum(speed, 1e-9)
         off_deg = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
         aligned = graded(-off_deg, -ALIGNED_DEG[1], -ALIGNED_DEG[0])
-        states[:, column] = np.minimum(moves, aligned)
+        # An edge that is pushed outwards looks like motion that way.
+        along = velocity @ np.array(axis, np.float64) + np.abs(growth) * track.height / 2
+        swells = np.where(along >= SWELLING, _OPEN, 0.0)
+        states[:, column] = np.maximum(np.minimum(moves, aligned), swells)
     states[:, 4] = graded(growth, *GROWING)
     states[:, 5] = graded(-growth, *GROWING)
     return states

@@ -32,7 +32,8 @@ class Recency:
         motion_on_s: so much of it in motion makes the target 1.
         motion_off_s: less than this makes it 0; between the two it is undecided.
         motion_rest_s: the longer span in which it must be less; what has just ended is undecided.
-        nuisance_on_s: a nuisance in any frame of this last span makes its target 1.
+        nuisance_on_s: a nuisance in any frame of this last span makes its target 1,
+        nuisance_lag_s: unless it is in frames of this very last span alone: then who knows.
         nuisance_off_s: none in this longer span makes it 0; between the two it is undecided.
     """
 
@@ -41,13 +42,15 @@ class Recency:
     motion_off_s: float = 0.2
     motion_rest_s: float = 2.0
     nuisance_on_s: float = 1.0
+    nuisance_lag_s: float = 0.2
     nuisance_off_s: float = 1.4
 
     def __post_init__(self) -> None:
         is_motion_good = (
             0 < self.motion_off_s <= self.motion_on_s <= self.motion_s <= self.motion_rest_s
         )
-        if not (is_motion_good and 0 < self.nuisance_on_s <= self.nuisance_off_s):
+        is_nuisance_good = 0 <= self.nuisance_lag_s < self.nuisance_on_s <= self.nuisance_off_s
+        if not (is_motion_good and is_nuisance_good):
             raise ValueError(f"{self}: off <= on <= span is needed, all of them positive")
 
 
@@ -128,7 +131,8 @@ def _motion(
 def _nuisance(
     seen: Counts, unsure: Counts, ends: Indexes, fps: float, rule: Recency
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    is_on = _within(seen, ends, rule.nuisance_on_s, fps) > 0
+    newest = _within(seen, ends, rule.nuisance_lag_s, fps) if rule.nuisance_lag_s else 0
+    is_on = _within(seen, ends, rule.nuisance_on_s, fps) > newest
     is_absent = _within(seen, ends, rule.nuisance_off_s, fps) == 0
     is_sure = _within(unsure, ends, rule.nuisance_off_s, fps) == 0
     return is_on, is_absent & is_sure

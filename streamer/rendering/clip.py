@@ -50,8 +50,9 @@ FEWEST_SEEN: Final = 8
 MOST_TRIES: Final = 5
 """An object that is seen in fewer frames is cast again, at most so often."""
 
-LEAST_CHANGE: Final = 1.0
-"""Mean difference over 0.4 s, grey levels, that light or camera must make to be seen."""
+LEAST_LIGHT: Final = 3.0
+LEAST_SHIFT: Final = 1.5
+"""Mean difference over 0.4 s, grey levels, that light and camera must make to be seen."""
 
 PLAIN_CONTRAST: Final = 2.5
 """Objects of plain clips stand out from their background by so much more than they must."""
@@ -138,7 +139,7 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
         seen = plain(seen)
     of = cast.Set(rng, stage.view, times_s, spec.split, stage.kind, recipe.sizes)
     actors = _actors(of, recipe, stage, faint(seen) * (PLAIN_CONTRAST if recipe.is_plain else 1))
-    effects = _Effects(rng, wanted, stage, times_s, spec.split)
+    effects = _Effects(rng, wanted, stage, times_s, (spec.split, faint(seen)))
     if "lighting" not in wanted and actors and rng.random() < 0.12:
         effects.light = _adapting(rng, actors, stage, times_s)
     if effects.shake:
@@ -146,7 +147,7 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
             actor.sight = effects.shake.sight
     raw = _shot(stage, actors, effects, times_s)
     pictures = developed(raw, seen, rng, times_s)
-    states = _evident(effects.states(), raw)
+    states = _evident(effects, raw)
     tracks = [actor.track() for actor in actors]
     labels = frame_labels(tracks, states, times_s)
     motions = object_labels(tracks, states, times_s)
@@ -163,9 +164,15 @@ class _Effects:
     """The nuisances of a clip."""
 
     def __init__(
-        self, rng: Rng, wanted: list[str], stage: Stage, times_s: Series, split: str
+        self,
+        rng: Rng,
+        wanted: list[str],
+        stage: Stage,
+        times_s: Series,
+        seen_by: tuple[str, float],
     ) -> None:
         size, margin = stage.size_px, stage.margin_px
+        split, faintest = seen_by
         self.light: Light | None = light(rng, times_s) if "lighting" in wanted else None
         self.shake: Shake | None = None
         if "camera" in wanted:
@@ -178,7 +185,7 @@ class _Effects:
         self.stirs: list[Stir] = []
         if "background" in wanted:
             n = 2 if rng.random() < 0.3 else 1
-            self.stirs = [stir(rng, times_s, split, stage) for _ in range(n)]
+            self.stirs = [stir(rng, times_s, split, stage, faintest) for _ in range(n)]
         self.is_behind = bool(rng.random() < 0.4)
         self._n = len(times_s)
 
@@ -269,16 +276,17 @@ def _shot(stage: Stage, actors: list[Actor], effects: _Effects, times_s: Series)
     return out
 
 
-def _evident(states: Series, raw: Picture) -> Series:
-    """Return states that are undecided where nobody could see it.
+def _evident(effects: _Effects, raw: Picture) -> Series:
+    """Return states that are undecided where nobody could see it, float64 (n, 4).
 
     That is light and camera where hardly a pixel changes, and all but tampering behind a lens that
     is covered.
 
     Args:
-        states: float64 (n, 4) in order of `NUISANCES`.
+        effects: after the last frame was drawn.
         raw: uint8 (n, S, S, 3), without noise.
     """
+    states = effects.states()
     is_covered = states[:, 2:3] > 0
     states[:, [0, 1, 3]] = np.where(
         is_covered, np.minimum(states[:, [0, 1, 3]], 0.5), states[:, [0, 1, 3]]
@@ -293,8 +301,11 @@ def _evident(states: Series, raw: Picture) -> Series:
             for first, last in zip(before, after, strict=True)
         ]
     )
-    is_hidden = change < LEAST_CHANGE
-    states[:, :2] = np.where(is_hidden[:, None], np.minimum(states[:, :2], 0.5), states[:, :2])
+    is_hidden = np.zeros((len(raw), 2), bool)
+    if effects.light:
+        is_hidden[:, 0] = effects.light.changes * raw.mean(axis=(1, 2, 3)) < LEAST_LIGHT
+    is_hidden[:, 1] = change < LEAST_SHIFT
+    states[:, :2] = np.where(is_hidden, np.minimum(states[:, :2], 0.5), states[:, :2])
     return states
 
 

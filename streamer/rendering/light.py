@@ -19,7 +19,7 @@ from streamer.truth import Series, graded
 
 GRID = 16
 ONE = 128
-CHANGING = (0.03, 0.12)
+CHANGING = (0.03, 0.25)
 """Mean relative change per second: up to the first nobody sees it, from the second on it shows."""
 
 Gains = npt.NDArray[np.float32]
@@ -31,10 +31,15 @@ class Light:
     Args:
         gains: float32 (n, g, g, 3), factor of each grid cell, g = 1 or `GRID`.
         times_s: float64 (n,).
+
+    Attributes:
+        states: float64 (n,), whether light changes: 0, 1, or 0.5 where undecided.
+        changes: float64 (n,), mean relative change from 2 frames before to 2 frames after.
     """
 
     def __init__(self, gains: Gains, times_s: Series) -> None:
         self.states = _states(gains, times_s)
+        self.changes = _changes(gains)
         self._factors = np.clip(gains * ONE, 0, 255).round().astype(np.uint8)
         self._is_neutral = (np.abs(gains - 1).max(axis=(1, 2, 3)) < 1 / ONE).tolist()
 
@@ -76,6 +81,13 @@ def _states(gains: Gains, times_s: Series) -> Series:
     change = np.concatenate([change[:1], change])
     shown = np.maximum(change, np.append(change[1:], 0))
     return graded(shown, *CHANGING)
+
+
+def _changes(gains: Gains) -> Series:
+    tone = gains.mean(axis=3).reshape(len(gains), -1)
+    padded = np.pad(tone, ((2, 2), (0, 0)), "edge")
+    level = np.maximum(tone, 0.02)
+    return np.asarray((np.abs(padded[4:] - padded[:-4]) / level).mean(axis=1), np.float64)
 
 
 def _even(gain: Series, tint: npt.NDArray[np.float64] | None = None) -> Gains:

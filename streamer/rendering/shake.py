@@ -16,7 +16,7 @@ from streamer.frame import Picture
 from streamer.rendering.build import Rng, log_uniform
 from streamer.truth import Series, graded
 
-SWAYING = (0.004, 0.012)
+SWAYING = (0.005, 0.018)
 """Shift of the picture within 0.4 s, picture heights."""
 
 Course = npt.NDArray[np.float64]

@@ -22,10 +22,11 @@ from streamer.truth import Series, graded
 SHOWN = (0.1, 0.35)
 """Share of its full strength up to which an effect is nothing, and from which it is one."""
 
-CLEAR = 8
-"""Grey levels by which a pixel differs clearly."""
-CHANGED = (0.001, 0.004)
-"""Share of pixels that differ clearly: up to the first an effect is none, from the second it is."""
+CLEAR = 8.0
+"""Grey levels by which a pixel changes clearly in front of an ordinary camera."""
+CHANGED = (0.0015, 0.006)
+"""Share of pixels that change clearly from one picture to the next: up to the first an effect is
+none, from the second it is."""
 
 Field = npt.NDArray[np.float32]
 
@@ -37,17 +38,22 @@ class Stir:
         effect: picture, strength 0..1 and time -> picture.
         strength: float64 (n,).
         times_s: float64 (n,).
+        clear: grey levels by which a pixel changes clearly.
     """
 
-    def __init__(self, effect: Effect, strength: Series, times_s: Series) -> None:
+    def __init__(
+        self, effect: Effect, strength: Series, times_s: Series, clear: float = CLEAR
+    ) -> None:
         self._effect = effect
         self._strength = strength
         self._times_s = times_s
+        self._clear = clear
         self._n_changed = np.zeros(len(times_s))
+        self._added: npt.NDArray[np.int16] | None = None
 
     @property
     def states(self) -> Series:
-        """What it has been, after the last frame was drawn; what changes no pixel is nothing."""
+        """What it has been, after the last frame was drawn; what moves no pixel is nothing."""
         padded = np.pad(self._n_changed, 4, "edge")
         near = np.max([padded[shift : shift + len(self._n_changed)] for shift in range(9)], axis=0)
         return np.minimum(graded(self._strength, *SHOWN), graded(near, *CHANGED))
@@ -55,13 +61,24 @@ class Stir:
     def apply(self, picture: Picture, frame: int) -> Picture:
         """Return the picture with the effect of a frame."""
         out = self._effect(picture, float(self._strength[frame]), float(self._times_s[frame]))
-        difference = cv2.absdiff(out, picture)[..., 1]
-        self._n_changed[frame] = np.count_nonzero(difference > CLEAR) / difference.size
+        added = np.asarray(cv2.subtract(out[..., 1], picture[..., 1], dtype=cv2.CV_16S), np.int16)
+        if self._added is not None:
+            change = cv2.absdiff(added, self._added)
+            self._n_changed[frame] = np.count_nonzero(change > self._clear) / change.size
+        self._added = added
         return out
 
 
-def stir(rng: Rng, times_s: Series, split: str, stage: Stage) -> Stir:
-    """Choose an effect and its course: all the time, in gusts, or for a while."""
+def stir(rng: Rng, times_s: Series, split: str, stage: Stage, clear: float = CLEAR) -> Stir:
+    """Choose an effect and its course: all the time, in gusts, or for a while.
+
+    Args:
+        rng: chance.
+        times_s: float64 (n,).
+        split: whose textures.
+        stage: the place.
+        clear: grey levels by which a pixel changes clearly.
+    """
     make = _KINDS[int(rng.integers(len(_KINDS)))]
     effect = make(Kit(rng, split, stage.side_px, stage.picture))
     manner = rng.random()
@@ -78,7 +95,7 @@ def stir(rng: Rng, times_s: Series, split: str, stage: Stage) -> Stir:
         strength = np.clip((times_s - start) / ramp, 0, 1) * np.clip(
             (start + length - times_s) / ramp, 0, 1
         )
-    return Stir(effect, strength, times_s)
+    return Stir(effect, strength, times_s, clear)
 
 
 def _region(of: Kit, largest: float = 0.9) -> tuple[slice, slice, Field]:

@@ -19,7 +19,9 @@ from streamer.rendering.build import Rng, log_uniform, paint
 from streamer.rendering.texture import Texture, cloud, n_textures, texture
 from streamer.truth import Series
 
-AFTER_S = 2.0
+AFTER_S = 1.0
+SEEN = 4.0
+"""Grey levels by which the picture must differ on average from what it would be."""
 DONE = 0.02
 
 Effect = Callable[[Picture, float], Picture]
@@ -62,12 +64,23 @@ class Tamper:
     def __init__(self, effect: Effect, done: Series, times_s: Series) -> None:
         self._effect = effect
         self._done = done
-        self.states = _states(done, times_s)
+        self._told = _states(done, times_s)
+        self._changes = np.zeros(len(times_s))
+
+    @property
+    def states(self) -> Series:
+        """What was done, after the last frame was drawn: 0, 1, or 0.5 where hardly to be seen."""
+        is_hidden = self._changes < SEEN
+        return np.where(is_hidden, np.minimum(self._told, 0.5), self._told)
 
     def apply(self, picture: Picture, frame: int) -> Picture:
         """Return the picture as tampered with at a frame."""
         done = float(self._done[frame])
-        return self._effect(picture, done) if done > 0 else picture
+        if done <= 0:
+            return picture
+        out = self._effect(picture, done)
+        self._changes[frame] = cv2.mean(cv2.absdiff(out, picture))[1]
+        return out
 
 
 def tamper(rng: Rng, times_s: Series, split: str, size_px: int) -> Tamper:
