@@ -90,11 +90,19 @@ def test_slow_is_undecided_and_slower_is_still() -> None:
 
 
 def test_growth_of_the_scale_is_approach_and_shrinking_is_recede() -> None:
-    """15 % a second counts, 5 % does not, between is open."""
+    """15 % a second counts, 3 % does not, between is open."""
     assert positive(labelled(track(growth=0.2))) == {"approach"}
     assert positive(labelled(track(growth=-0.2))) == {"recede"}
     assert undecided(labelled(track(growth=0.1))) == {"approach"}
-    assert not undecided(labelled(track(growth=0.04)))
+    assert not undecided(labelled(track(growth=0.02)))
+
+
+def test_edges_that_growth_pushes_leave_directions_open() -> None:
+    """A large object that comes fast seems to go every way; a small one does not."""
+    large, small = (labelled(track(growth=0.5, height=h)) for h in (0.8, 0.2))
+    assert positive(large) == positive(small) == {"approach"}
+    assert undecided(large) == {"left", "right", "up", "down"}
+    assert not undecided(small)
 
 
 def test_parts_that_move_are_in_place_only_while_the_body_stays() -> None:

@@ -45,12 +45,12 @@ def test_motion_before_the_span_is_forgotten() -> None:
 
 @pytest.mark.parametrize(
     ("last_positive", "expected"),
-    [(31, (1, 1)), (22, (1, 1)), (21, (0, 0)), (18, (0, 0)), (17, (0, 1))],
+    [(31, (0, 0)), (30, (0, 0)), (29, (1, 1)), (22, (1, 1)), (21, (0, 0)), (17, (0, 1))],
 )
 def test_one_frame_of_a_nuisance_counts_for_a_second(
     last_positive: int, expected: tuple[int, int]
 ) -> None:
-    """A nuisance is 1 for 1.0 s after its last frame, 0 from 1.4 s on, and between undecided."""
+    """A nuisance is 1 from 0.2 to 1.0 s after its frame, 0 from 1.4 s on, and else undecided."""
     rows = truth(32, lighting=[(last_positive, last_positive + 1, 1.0)])
     assert judged(rows, LIGHT) == expected
 
@@ -63,7 +63,7 @@ def test_undecided_frames_take_the_weight_away_but_no_certainty() -> None:
     assert judged(truth(32, left=[(0, 12, nan)]), LEFT) == (0, 1)
     assert judged(truth(32, left=[(0, 20, nan)]), LEFT) == (0, 0)
     assert judged(truth(32, lighting=[(18, 19, nan)]), LIGHT) == (0, 0)
-    assert judged(truth(32, lighting=[(18, 19, nan), (30, 31, 1.0)]), LIGHT) == (1, 1)
+    assert judged(truth(32, lighting=[(18, 19, nan), (28, 29, 1.0)]), LIGHT) == (1, 1)
 
 
 def test_labels_do_not_disturb_each_other() -> None:

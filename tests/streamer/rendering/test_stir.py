@@ -32,10 +32,35 @@ def test_every_effect_moves_pixels_and_leaves_its_input_alone(split: str) -> Non
 def test_full_strength_is_told_and_rest_is_not() -> None:
     """Between them it is open."""
     strength = np.repeat([0.0, 0.2, 1.0, 0.0], 10)
-    bright = Stir(lambda picture, strength, t: picture + np.uint8(50), strength, TIMES)
+
+    def blink(picture: np.ndarray, strength: float, t_s: float) -> np.ndarray:
+        return picture + np.uint8(50 * (round(10 * t_s) % 2))
+
+    bright = Stir(blink, strength, TIMES)
     for frame in range(40):
         bright.apply(np.full((32, 32, 3), 100, np.uint8), frame)
     assert bright.states.reshape(4, 10)[:, 5].tolist() == [0, 0.5, 1, 0]
+
+
+def test_an_effect_that_stays_as_it_is_is_nothing() -> None:
+    """A picture that is brighter all the time does not move."""
+    still = Stir(lambda picture, strength, t: picture + np.uint8(50), np.ones(40), TIMES)
+    for frame in range(40):
+        still.apply(np.full((32, 32, 3), 100, np.uint8), frame)
+    assert still.states.max() == 0
+
+
+def test_what_counts_is_what_this_camera_shows() -> None:
+    """A change of 20 grey levels is clear to an ordinary camera and lost in a bad one."""
+
+    def blink(picture: np.ndarray, strength: float, t_s: float) -> np.ndarray:
+        return picture + np.uint8(20 * (round(10 * t_s) % 2))
+
+    for clear, state in ((8.0, 1.0), (25.0, 0.0)):
+        effect = Stir(blink, np.ones(40), TIMES, clear)
+        for frame in range(40):
+            effect.apply(np.full((32, 32, 3), 100, np.uint8), frame)
+        assert effect.states.max() == state
 
 
 def test_an_effect_that_changes_nothing_is_nothing() -> None:
