@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-DEFAULT_BUNDLE = "untrained"
+DEFAULT_BUNDLE = "motion-events"
 """What runs where nothing else is asked for."""
 
 EngineName = Literal["tensorflow", "openvino"]
