@@ -37,7 +37,7 @@ def test_motion_counts_from_half_a_second_on(n_positive: int, expected: tuple[in
 
 
 def test_motion_before_the_span_is_forgotten() -> None:
-    """Motion that ended 2 s before the window's end is not in its target; from 1.2 s on, who knows."""
+    """Motion that ended 2 s before the end is not in the target; from 1.2 s on, who knows."""
     assert judged(truth(32, left=[(0, 12, 1.0)]), LEFT) == (0, 1)
     assert judged(truth(32, left=[(0, 20, 1.0)]), LEFT) == (0, 0)
     assert judged(truth(32, left=[(0, 25, 1.0)]), LEFT) == (1, 1)
