@@ -15,12 +15,14 @@ import cv2
 import numpy as np
 import pytest
 
+from model.bundle import load_manifest
+from model.config import DEFAULT_BUNDLE
 from pipeline.report import CameraReport
 from streamer.ring import HEADER_BYTES
 from tests.product import Command, Running, camera_config, config_of, running
 
 N_AT_ONCE = 10
-SIZE_PX = 256
+SIZE_PX = load_manifest(DEFAULT_BUNDLE).size_px
 SOUND = {
     # What a file must give at least: pictures that were used.
     "iibbibb_editlist_videoonly.mp4": 12,
