@@ -93,6 +93,9 @@ def recorded(recipe: Recipe) -> dict[str, Any]:
 
     The folders of this machine are nobody's business: of a path the last name is told, and the
     bundle it began with by its name, its hash and its own recipe.
+
+    Raises:
+        BundleError: the bundle it began with is not there any more.
     """
     told = recipe.model_dump(mode="json")
     if "path" in told["data"]:

@@ -1,6 +1,6 @@
 """Somebody tampers with the camera: covers, sprays, defocuses or turns it, or it freezes.
 
-In: chance and times. Out: changed pictures and the truth: 1 while it happens and for 2 s after,
+In: chance and times. Out: changed pictures and the truth: 1 while it happens and for 1 s after,
 undecided as long as the picture stays useless.
 Invariant: before it begins, the picture is handed through untouched.
 """
