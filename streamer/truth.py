@@ -29,8 +29,8 @@ second."""
 GROWING: Final = (0.03, 0.15)
 """Relative growth per second: up to the first none, from the second approach or recede."""
 SWELLING: Final = 0.12
-"""Speed of an edge, picture heights a second, that growth alone gives an object: it seems to go
-where it does not."""
+"""Speed of an edge, picture heights a second, at which an object that grows or shrinks seems to go
+where its centre does not."""
 GESTURING: Final = (0.02, 0.08)
 """Speed of a part against its body, picture heights a second: up to the first still."""
 ALIGNED_DEG: Final = (60.0, 75.0)
@@ -163,6 +163,7 @@ def _travel_states(track: Track, times_s: Series, reach_s: float) -> Series:
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
     moves = _moves(speed, track.height)
     growth = rate(np.log(np.maximum(track.scale, 1e-6)), times_s, reach)
+    is_changing = np.abs(growth) >= GROWING[1]
     states = np.zeros((len(times_s), 6))
     for column, axis in enumerate(((-1, 0), (1, 0), (0, -1), (0, 1))):
         cosine = velocity @ np.array(axis, np.float64) / np.maximum(speed, 1e-9)
@@ -170,7 +171,7 @@ def _travel_states(track: Track, times_s: Series, reach_s: float) -> Series:
         aligned = graded(-off_deg, -ALIGNED_DEG[1], -ALIGNED_DEG[0])
         # An edge that is pushed outwards looks like motion that way.
         along = velocity @ np.array(axis, np.float64) + np.abs(growth) * track.height / 2
-        swells = np.where(along >= SWELLING, _OPEN, 0.0)
+        swells = np.where(is_changing & (along >= SWELLING), _OPEN, 0.0)
         states[:, column] = np.maximum(np.minimum(moves, aligned), swells)
     states[:, 4] = graded(growth, *GROWING)
     states[:, 5] = graded(-growth, *GROWING)

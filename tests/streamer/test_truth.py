@@ -105,6 +105,13 @@ def test_edges_that_growth_pushes_leave_directions_open() -> None:
     assert not undecided(small)
 
 
+def test_speed_alone_leaves_no_other_direction_open() -> None:
+    """However fast, 76 degrees off an axis is not along it."""
+    fast = labelled(track((0.2, 0.8)))
+    assert positive(fast) == {"down"}
+    assert undecided(fast) == set()
+
+
 def test_parts_that_move_are_in_place_only_while_the_body_stays() -> None:
     """Waving is in place; swinging arms while walking are not."""
     assert positive(labelled(track(part_speed=0.1))) == {"in_place"}
