@@ -35,8 +35,8 @@ class TensorFlowGraphs:
         score_bias: float32 (K,).
         precision: of convolutions and of the state; pooling to the embedding and everything after
             is float32.
-        is_constant: the weights behind the pool are constants of the step's graph, which is faster
-            and takes 70 MB more.
+        is_constant: the weights behind the pool are constants of the graph that steps one stream,
+            which is faster and takes 70 MB more.
 
     Raises:
         ValueError: the network is causal, or its stem is not collapsed.
@@ -61,7 +61,8 @@ class TensorFlowGraphs:
         self._plan = plan
         self._precision = precision
         self._network = network if is_constant else hold(network, precision)
-        # The first window of a stream is rare: not worth constants of its own.
+        # The first window of a stream is rare, and several streams share what laying out costs:
+        # not worth constants of their own.
         self._held = hold(network, precision)
         head = (network.head_kernel, network.head_bias, score_kernel, score_bias)
         self._head = [captured(array) for array in head]
@@ -134,7 +135,8 @@ class TensorFlowGraphs:
         return scores.numpy(), embeddings.numpy(), kept
 
     def _run(self, step: Step, frames: Any, values: Values) -> Any:
-        network = self._held if step is self._plan.first else self._network
+        is_held = step is self._plan.first or frames.shape[0] > 1
+        network = self._held if is_held else self._network
         with scope("stem"):
             pixels = tf.cast(frames, self._precision)
             slices = tf.unstack(convolve(pixels, network.stem[0], is_causal=False), axis=1)

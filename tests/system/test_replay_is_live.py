@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from model.bundle import UNTRAINED
+from model.bundle import load_manifest
 from pipeline.records import Event, Prediction, Window
 from pipeline.replay import Replayer
 from pipeline.sweep import Tracks
@@ -49,11 +49,12 @@ async def test_a_replay_sees_what_the_product_sees(gate: str) -> None:
         await asyncio.wait_for(asyncio.shield(product.task), 60)
     live = [facts_of(prediction.window) for prediction in product.predictions]
 
-    replayer = Replayer(config, UNTRAINED, PixelClassifier())
+    manifest = load_manifest(config.model.bundle)
+    replayer = Replayer(config, manifest, PixelClassifier())
     found = replayer.replay("street", SyntheticSource.model_validate(source))
     assert [facts_of(i.window) for i in found.items if isinstance(i, Prediction)] == live
     assert len(live) > 10
-    alarms = Tracks(found, config.detector, UNTRAINED).motion()
+    alarms = Tracks(found, config.detector, manifest).motion()
     told = spans_of(product.sink.events)
     assert [("motion", a.span.start_s, a.span.end_s) for a in alarms] == told
     assert len(told) >= 1

@@ -166,6 +166,7 @@ def failing_camera(fault: str) -> Iterator[str]:
         pytest.param("no answer", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.timeout(180)
 async def test_a_camera_that_fails_shows_no_secret_anywhere(fault: str, tmp_path: Path) -> None:
     """Log at DEBUG, output, events, pages, arguments and environments: nothing in any shape."""
     hits: list[str] = []
@@ -175,7 +176,7 @@ async def test_a_camera_that_fails_shows_no_secret_anywhere(fault: str, tmp_path
         with Command(*arguments, folder=tmp_path, env=environment()) as command:
             await command.until_running("scene")
             told: dict[str, str] = {}
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(80):
                 while set(told) != set(SHAPES):
                     hits += await hits_in_pages(command)
                     hits += hits_in_processes(command)

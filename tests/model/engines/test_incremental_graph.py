@@ -74,6 +74,27 @@ def largest_difference(window: SlidingWindow, graph: Any, clip: Any, every: int 
     return worst
 
 
+def largest_constant(graph: Any) -> int:
+    """Bytes of the largest weights that a traced function holds as its own."""
+    return max(
+        len(node.attr["value"].tensor.tensor_content) for node in graph.graph.as_graph_def().node
+    )
+
+
+def test_only_the_step_of_one_stream_has_constants_of_its_own(bundle: Bundle) -> None:
+    """First windows and steps of several streams share one copy of the weights behind the pool."""
+    graphs = graphs_of(bundle, 16)
+    window = SlidingWindow(Plan(16), graphs)
+    clip = video(2, 48, 32, 32)
+    for n in (1, 2):
+        window.step(clip[:n, 32:], window.init(clip[:n, :32])[2])
+    largest = {key[:2]: largest_constant(graph) for key, graph in graphs._graphs.items()}
+    of_stem = max(kernel[0].nbytes for conv in fuse(bundle.weights).stem for kernel in conv.kernels)
+    rich = [(n_taken > 0, n) for (n_taken, n), size in largest.items() if size > of_stem]
+    assert len(largest) == 4
+    assert rich == [(True, 1)]
+
+
 @pytest.mark.parametrize("hop", HOPS)
 @pytest.mark.parametrize("size", [(64, 64), (32, 48), (47, 33)])
 def test_windows_of_two_streams_equal_the_full_ones(
