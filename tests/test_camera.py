@@ -340,9 +340,7 @@ def _steps(camera: ScriptedCamera) -> set[int]:
 
 
 def test_a_full_camera_answers_453_until_the_session_ends() -> None:
-    """max_sessions=1: the second client gets 453; TEARDOWN frees at once, a vanished client only
-    after the expiry."""
-    options = CameraOptions(max_sessions=1, session_expiry_s=2.0)
+    """The second client gets 453; TEARDOWN frees at once, a vanished client after the expiry."""
 
     def wait_until_free(camera: ScriptedCamera) -> None:
         until_at = time.monotonic() + 10
@@ -350,14 +348,14 @@ def test_a_full_camera_answers_453_until_the_session_ends() -> None:
             assert time.monotonic() < until_at
             time.sleep(0.02)
 
-    with ScriptedCamera(options, **QUICK) as camera:
+    with ScriptedCamera(CameraOptions(max_sessions=1, session_expiry_s=2.0), **QUICK) as camera:
         with (
             watching(camera),
             pytest.raises(av.FFmpegError),
             contextlib.closing(watch(camera.url)) as second,
         ):
             next(second)
-        wait_until_free(camera)  # FFmpeg sends TEARDOWN and does not wait for the answer
+        wait_until_free(camera)
         with watching(camera) as seen:
             take(seen, 2)
         wait_until_free(camera)
