@@ -11,7 +11,11 @@ from tests.product import camera_config, config_of, running
 
 N_CAMERAS = 4
 SCENE = {"kind": "synthetic", "name": "street", "width": 160, "height": 120, "fps": 25.0}
-MODEL = {"mode": "full", "precision": "bfloat16" if has_native_bfloat16() else "float32"}
+MODEL = {
+    "bundle": "untrained",
+    "mode": "full",
+    "precision": "bfloat16" if has_native_bfloat16() else "float32",
+}
 REAL = ""
 """The worker loads the model of the configuration."""
 
