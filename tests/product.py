@@ -289,7 +289,7 @@ class Command:
         """Return /api/v1/status."""
         return dict(json.loads((await self.get("/api/v1/status"))[1]))
 
-    async def until_running(self, camera: str, timeout_s: float = 45.0) -> None:
+    async def until_running(self, camera: str, timeout_s: float = 30.0) -> None:
         """Wait until the status page says a camera delivers."""
         async with asyncio.timeout(timeout_s):
             while not self.url:
@@ -301,7 +301,7 @@ class Command:
                     return
                 await asyncio.sleep(0.05)
 
-    async def end(self, number: int = signal.SIGTERM, timeout_s: float = 30.0) -> int:
+    async def end(self, number: int = signal.SIGTERM, timeout_s: float = 15.0) -> int:
         """Send a signal and wait for the exit; return the exit code."""
         self.process.send_signal(number)
         return await asyncio.to_thread(self.process.wait, timeout_s)

@@ -60,10 +60,10 @@ class TensorFlowGraphs:
             )
         self._plan = plan
         self._precision = precision
-        self._network = network if is_constant else hold(network, precision)
         # The first window of a stream is rare, and several streams share what laying out costs:
         # not worth constants of their own.
         self._held = hold(network, precision)
+        self._network = network if is_constant else self._held
         head = (network.head_kernel, network.head_bias, score_kernel, score_bias)
         self._head = [captured(array) for array in head]
         # Every sum holds the middle tap once. The others get a zero, because oneDNN takes an
