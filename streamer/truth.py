@@ -28,6 +28,9 @@ STILL: Final = (0.005, 0.04)
 second."""
 GROWING: Final = (0.03, 0.15)
 """Relative growth per second: up to the first none, from the second approach or recede."""
+SIZING: Final = 0.03
+"""Growth times height, picture heights a second, below which nobody sees a size change: that of the
+slowest motion."""
 SWELLING: Final = 0.12
 """Speed of an edge, picture heights a second, at which an object that grows or shrinks seems to go
 where its centre does not."""
@@ -36,6 +39,10 @@ GESTURING: Final = (0.02, 0.08)
 ALIGNED_DEG: Final = (60.0, 75.0)
 LEAST_AREA: Final = 0.006
 LEAST_VISIBLE: Final = 0.3
+STIRRED: Final = 0.003
+"""Share of the picture in which pixels must change clearly where something moves."""
+FILLING: Final = 0.5
+"""Share of the picture from which an object could be a hand before the lens, or all the camera's."""
 SEEN_AREA: Final = 0.0002
 """Smaller than 3 pixels of 112 x 112 nobody can see anything."""
 BRIEF_S: Final = 0.2
@@ -56,6 +63,10 @@ class Track:
         part_speed: float64 (n,), its fastest part against its centre, heights a second.
         area: float64 (n,), share of the picture in which it is seen.
         visible: float64 (n,), share of it that is seen.
+        hidden_speed: float64 (n,), like `part_speed` of parts that are hidden or outside of the
+            picture, of which something may be seen all the same; None for none.
+        stirred: float64 (n,), share of the picture in which it changes pixels clearly; None where
+            nobody drew it.
     """
 
     centre: Series
@@ -64,6 +75,8 @@ class Track:
     part_speed: Series
     area: Series
     visible: Series
+    hidden_speed: Series | None = None
+    stirred: Series | None = None
 
 
 def rate(values: Series, times_s: Series, reach: int = 2) -> Series:
@@ -111,8 +124,13 @@ def object_states(track: Track, times_s: Series) -> Series:
     # To and fro is motion, but it leads nowhere.
     sways = np.where(brief > travel, brief, 0.0).max(axis=1)
     stirs = np.maximum(graded(track.part_speed, *GESTURING), sways)
+    if track.hidden_speed is not None:
+        hidden = np.minimum(graded(track.hidden_speed, *GESTURING), _OPEN)
+        stirs = np.maximum(stirs, hidden)
     states[:, 6] = np.minimum(stirs, 1 - travel.max(axis=1))
     counts = (track.area >= LEAST_AREA) & (track.visible >= LEAST_VISIBLE)
+    if track.stirred is not None:
+        counts &= track.stirred >= STIRRED
     states = np.where(counts[:, None], states, np.minimum(states, _OPEN))
     return np.where((track.area >= SEEN_AREA)[:, None], states, 0.0)
 
@@ -128,10 +146,14 @@ def frame_labels(tracks: Sequence[Track], nuisances: Series, times_s: Series) ->
     Returns:
         float32 (n, 11) in order of `LABELS`: 1 if any object does it, NaN if none does and one is
         undecided, else 0. While the camera moves or is tampered with, all motion is NaN if
-        something moves, else 0. New array.
+        something moves, else 0. Where an object fills the picture, what the camera does and
+        whether it is covered is NaN instead of 0. New array.
     """
     motion = _seen_states(tracks, nuisances, times_s).max(axis=0, initial=0.0)
-    return decided(np.concatenate([motion, nuisances], axis=1))
+    areas = np.max([0 * times_s, *(track.area for track in tracks)], axis=0)
+    doubts = np.zeros((len(times_s), len(NUISANCES)))
+    doubts[:, 1:3] = np.where(areas >= FILLING, _OPEN, 0.0)[:, None]
+    return decided(np.concatenate([motion, np.maximum(nuisances, doubts)], axis=1))
 
 
 def object_labels(tracks: Sequence[Track], nuisances: Series, times_s: Series) -> Labels:
@@ -173,8 +195,9 @@ def _travel_states(track: Track, times_s: Series, reach_s: float) -> Series:
         along = velocity @ np.array(axis, np.float64) + np.abs(growth) * track.height / 2
         swells = np.where(is_changing & (along >= SWELLING), _OPEN, 0.0)
         states[:, column] = np.maximum(np.minimum(moves, aligned), swells)
-    states[:, 4] = graded(growth, *GROWING)
-    states[:, 5] = graded(-growth, *GROWING)
+    most = np.where(np.abs(growth) * track.height >= SIZING, 1.0, _OPEN)
+    states[:, 4] = np.minimum(graded(growth, *GROWING), most)
+    states[:, 5] = np.minimum(graded(-growth, *GROWING), most)
     return states
 
 

@@ -37,8 +37,14 @@ from streamer.clock import SystemClock
 
 ROOT = Path(__file__).parents[1]
 READER = "tests.code_reader:load_code_reader"
-EAGER = {"motion_on": 0.05, "motion_off": 0.02, "min_duration_s": 0.0}
-"""Detector settings that turn the smallest motion into an event."""
+EAGER = {
+    "motion_events": "always",
+    "motion_on": 0.05,
+    "motion_off": 0.02,
+    "min_duration_s": 0.0,
+}
+"""Detector settings that turn the smallest motion into an event, whether a worker is ready or not.
+"""
 
 
 class CollectSink(ReadySink):

@@ -21,6 +21,7 @@ from streamer.rendering.surface import Stage
 from streamer.rendering.texture import Texture
 from streamer.truth import LEAST_AREA, LEAST_VISIBLE, Series, Track
 
+Changed = npt.NDArray[np.bool_]
 PAD_PX = 2
 LONGEST_BLUR_PX = 24.0
 SKIN_PX = 64
@@ -135,7 +136,9 @@ class Actor:
         whole = np.maximum((flat.high - flat.low).prod(axis=1), 1e-6)
         high = (flat.high[:, 1] - flat.low[:, 1]) / stage.px[1]
         area, visible = 0.6 * inside / stage.size_px**2, inside / whole
-        return Track(flat.centre, high, flat.scale, flat.part_speed, area, visible)
+        return Track(
+            flat.centre, high, flat.scale, flat.part_speed, area, visible, flat.hidden_speed
+        )
 
     def imprint(self) -> None:
         """Make the object part of the still place: drawn once, and hiding what is behind it."""
@@ -151,11 +154,35 @@ class Actor:
         is_solid = (layer[..., 3] > 128) & is_changed
         stage.hiding[y0:y1, x0:x1][is_solid] = 1 / flat.depth[0]
 
-    def track(self) -> Track:
-        """Return what has been measured, after the last frame was drawn."""
+    def track(self, changed: Changed | None = None) -> Track:
+        """Return what has been measured, after the last frame was drawn.
+
+        Args:
+            changed: bool (n, S, S), pixels that change clearly around each frame; None where that
+                does not matter.
+        """
         flat = self.flat
         high = (flat.high[:, 1] - flat.low[:, 1]) / self._stage.px[1]
-        return Track(flat.centre, high, flat.scale, flat.part_speed, self._area, self._visible)
+        return Track(
+            flat.centre,
+            high,
+            flat.scale,
+            flat.part_speed,
+            self._area,
+            self._visible,
+            flat.hidden_speed,
+            None if changed is None else self._stirred(changed),
+        )
+
+    def _stirred(self, changed: Changed) -> Series:
+        """Return the share of the picture that changes where it is seen, float64 (n,)."""
+        side, shares = changed.shape[1], np.zeros(len(changed))
+        for frame in np.flatnonzero(~np.isnan(self.boxes[:, 0])).tolist():
+            x0, y0, x1, y1 = (self.boxes[frame] * side).tolist()
+            rows = slice(max(0, int(y0) - PAD_PX), int(y1) + PAD_PX + 1)
+            columns = slice(max(0, int(x0) - PAD_PX), int(x1) + PAD_PX + 1)
+            shares[frame] = np.count_nonzero(changed[frame, rows, columns]) / side**2
+        return shares
 
     def _painted(
         self,

@@ -171,6 +171,26 @@ def shape(of: Set) -> Figure:
     return blob(of.rng, Flight(of.view, at, 5.0 * nearer), turn, size, of.split)
 
 
+def floater(of: Set) -> Figure:
+    """Cast a shape or a bird that grows, shrinks or stays as it is whatever way it goes."""
+    rng, t = of.rng, of.times_s
+    wish = str(rng.choice(["left", "right", "up", "down", "any"]))
+    at, _ = flight(rng, of.view, t, wish)
+    if rng.random() < 0.25:
+        at = np.broadcast_to(at[:1], at.shape)
+    pace = log_uniform(rng, 0.16, 0.9) * rng.choice([-1, 0, 1])
+    begins, ends = np.sort(rng.uniform(-0.5, 1.5, 2)) * t[-1]
+    gone = np.clip(t, begins, ends) - t[-1] * rng.uniform(0.2, 0.8)
+    nearer = np.exp(-np.clip(pace * gone, -1.8, 1.8))
+    size = log_uniform(rng, 0.06, 0.3)
+    if of.split == "train" and rng.random() < 0.25:
+        depth = np.maximum(0.6 * of.view.focal / (2 * size) * nearer, 0.4)
+        place = of.view.at_depth(at, depth)
+        return bird(rng, place, np.full(len(t), rng.uniform(0, 6)), t, 0.6)
+    turn = rng.normal(0, 0.8) * t * (rng.random() < 0.15) + rng.uniform(0, 6)
+    return blob(rng, Flight(of.view, at, 5.0 * nearer), turn, size, of.split)
+
+
 def _course(of: Set, height_m: float, wish: str, speed_m_s: float) -> Course:
     """Return a course of a speed that can be seen and followed in the picture."""
     spot = seen_spot(of.rng, of.view, height_m, of.sizes)
@@ -257,6 +277,7 @@ CASTS = {
     "faller": (faller, 0.03),
     "reacher": (reacher, 0.04),
     "flyer": (flyer, 0.03),
+    "floater": (floater, 0.0),
 }
 
 

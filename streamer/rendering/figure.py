@@ -67,7 +67,8 @@ class Flat:
         is_drawn: bool (n,), False where it is behind or too near the camera.
         centre: float64 (n, 2), of the body, picture heights.
         scale: float64 (n,), picture heights a metre covers.
-        part_speed: float64 (n,), heights a second.
+        part_speed: float64 (n,), of what is seen, heights a second.
+        hidden_speed: float64 (n,), of what is hidden or outside of the picture.
         foot: float64 (n, 2), canvas pixels under its middle.
     """
 
@@ -81,6 +82,7 @@ class Flat:
     centre: Points
     scale: Series
     part_speed: Series
+    hidden_speed: Series
     foot: Points
 
 
@@ -107,6 +109,7 @@ def flattened(figure: Figure, stage: Stage, times_s: Series, light: Points) -> F
     scale = stage.view.focal / np.maximum(middle, NEAR_M)
     centre = place[:, figure.core].mean(axis=1)
     under = figure.points[:, figure.core].mean(axis=1) * np.array([1, 0, 1])
+    seen_speed, hidden_speed = _part_speeds(figure, stage, place, depth, times_s)
     return Flat(
         # OpenCV counts from the middle of the first pixel, a place in the picture from its edge.
         polygons=np.round((corners - 0.5) * (1 << SHIFT)).astype(np.int32),
@@ -118,7 +121,8 @@ def flattened(figure: Figure, stage: Stage, times_s: Series, light: Points) -> F
         is_drawn=depth.min(axis=1) > NEAR_M,
         centre=centre,
         scale=scale,
-        part_speed=_part_speed(figure, stage, place, depth, times_s),
+        part_speed=seen_speed,
+        hidden_speed=hidden_speed,
         foot=stage.pixels(stage.view.project(under)[0]),
     )
 
@@ -170,17 +174,26 @@ def _lambert(figure: Figure, light: Points) -> Points:
     return np.asarray(0.72 + 0.33 * np.abs(normal @ light))
 
 
-def _part_speed(
+def _part_speeds(
     figure: Figure, stage: Stage, place: Points, depth: Series, times_s: Series
-) -> Series:
-    """Return how fast the fastest part that is seen moves against the body, over half a second."""
+) -> tuple[Series, Series]:
+    """Return how fast parts move against the body, over half a second.
+
+    Returns:
+        float64 (n,) twice: the fastest part that is seen, and the fastest of the others.
+    """
     parts = figure.parts
     if not len(parts):
-        return np.zeros(len(place))
+        return np.zeros(len(place)), np.zeros(len(place))
     offset = place[:, parts] - place[:, figure.core].mean(axis=1)[:, None]
     velocity = rate(offset.reshape(len(place), -1), times_s, 1).reshape(offset.shape)
     speed = np.hypot(velocity[..., 0], velocity[..., 1])
-    speed *= stage.is_open(place[:, parts], depth[:, parts])
+    is_open = stage.is_open(place[:, parts], depth[:, parts])
+    return _fastest(speed * is_open), _fastest(speed * ~is_open)
+
+
+def _fastest(speed: Points) -> Series:
+    """Return the most of any part, float64 (n,), each over half a second."""
     padded = np.pad(speed, ((2, 2), (0, 0)), "edge")
-    smooth = sum(padded[shift : shift + len(place)] for shift in range(5)) / 5
+    smooth = sum(padded[shift : shift + len(speed)] for shift in range(5)) / 5
     return np.asarray(np.max(smooth, axis=1))

@@ -35,11 +35,13 @@ class Light:
     Attributes:
         states: float64 (n,), whether light changes: 0, 1, or 0.5 where undecided.
         changes: float64 (n,), mean relative change from 2 frames before to 2 frames after.
+        levels: float64 (n,), mean factor.
     """
 
     def __init__(self, gains: Gains, times_s: Series) -> None:
         self.states = _states(gains, times_s)
         self.changes = _changes(gains)
+        self.levels = gains.mean(axis=(1, 2, 3), dtype=np.float64)
         self._factors = np.clip(gains * ONE, 0, 255).round().astype(np.uint8)
         self._is_neutral = (np.abs(gains - 1).max(axis=(1, 2, 3)) < 1 / ONE).tolist()
 

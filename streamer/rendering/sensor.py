@@ -18,6 +18,9 @@ import numpy.typing as npt
 from streamer.frame import Picture
 from streamer.rendering.build import Rng, log_uniform
 
+GOOD_CRF = 28
+CODED = 0.5
+"""Up to which a coder swallows nothing, and grey levels that it swallows for each step beyond."""
 BANK_PX = 512
 N_BANKS = 4
 
@@ -104,14 +107,17 @@ def faint(of: Look) -> float:
     return (5 + 0.8 * of.noise) / max(slope / 128, 0.1)
 
 
-def developed(clip: Picture, of: Look, rng: Rng, times_s: npt.NDArray[np.float64]) -> Picture:
-    """Return a clip as the camera sends it.
+def lost(of: Look) -> float:
+    """Return the difference in grey levels of `toned` pictures that grain and coder swallow."""
+    return 5 + 0.8 * of.noise + CODED * max(0, (of.crf or 0) - GOOD_CRF)
+
+
+def toned(clip: Picture, of: Look) -> Picture:
+    """Return a clip as lens and sensor see it, without grain and coder.
 
     Args:
         clip: uint8 (n, S, S, 3).
         of: the camera.
-        rng: noise.
-        times_s: float64 (n,), for the clock in the picture.
 
     Returns:
         uint8 (n, S, S, 3). New array.
@@ -122,14 +128,32 @@ def developed(clip: Picture, of: Look, rng: Rng, times_s: npt.NDArray[np.float64
         grey = cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY)
         tall = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8).reshape(tall.shape)
     out = np.asarray(cv2.LUT(tall, of.tones[:, None]), np.uint8).reshape(clip.shape)
-    brighter, darker = _noise_bank(of.bank, of.is_grey)
-    starts = rng.integers(0, BANK_PX - side, (n, 2)) if side < BANK_PX else np.zeros((n, 2), int)
-    for index, (y, x) in enumerate(starts.tolist()):
-        picture = out[index]
+    for picture in out:
         if of.vignette is not None:
             cv2.multiply(picture, of.vignette, dst=picture, scale=1 / 255)
         if of.blur:
             cv2.GaussianBlur(picture, (5, 5), of.blur, dst=picture)
+    return out
+
+
+def developed(clip: Picture, of: Look, rng: Rng, times_s: npt.NDArray[np.float64]) -> Picture:
+    """Return a clip as the camera sends it.
+
+    Args:
+        clip: uint8 (n, S, S, 3), toned.
+        of: the camera.
+        rng: noise.
+        times_s: float64 (n,), for the clock in the picture.
+
+    Returns:
+        uint8 (n, S, S, 3). New array.
+    """
+    n, side = clip.shape[:2]
+    out = clip.copy()
+    brighter, darker = _noise_bank(of.bank, of.is_grey)
+    starts = rng.integers(0, BANK_PX - side, (n, 2)) if side < BANK_PX else np.zeros((n, 2), int)
+    for index, (y, x) in enumerate(starts.tolist()):
+        picture = out[index]
         if of.noise:
             cut = slice(y, y + side), slice(x, x + side)
             cv2.scaleAdd(brighter[cut], of.noise / 16, picture, dst=picture)

@@ -19,6 +19,10 @@ from streamer.truth import Series, graded
 SWAYING = (0.005, 0.018)
 """Shift of the picture within 0.4 s, picture heights."""
 
+TURNED = 0.25
+TURNED_S = 1.5
+"""A view that has gone so far, picture heights, within so long may have been turned away."""
+
 Course = npt.NDArray[np.float64]
 
 
@@ -27,18 +31,21 @@ class Shake:
 
     Args:
         course: float64 (n, 4): right, down (picture heights), log zoom, roll (radians).
+        times_s: float64 (n,).
         size_px: side of the picture.
         margin_px: border of the canvas.
 
     Attributes:
         states: float64 (n,), whether the camera moves: 0, 1, or 0.5 where undecided.
+        turns: bool (n,), whether it goes so far that somebody may be turning it away.
         sight: float64 (n, 4): x0, y0, x1, y1 of the canvas that it sees, px; roll is left out.
     """
 
-    def __init__(self, course: Course, size_px: int, margin_px: int) -> None:
+    def __init__(self, course: Course, times_s: Series, size_px: int, margin_px: int) -> None:
         self._size_px = size_px
         self._margin_px = margin_px
         self.states = _states(course)
+        self.turns = _turns(course, times_s)
         self._maps = self._affine(course)
         middle = margin_px + size_px * (0.5 + course[:, :2])
         half = size_px / 2 * np.exp(-course[:, 2:3])
@@ -71,14 +78,14 @@ class Shake:
 def shake(rng: Rng, times_s: Series, size_px: int, margin_px: int) -> Shake:
     """Choose a course of the camera."""
     course = _KINDS[int(rng.integers(len(_KINDS)))](rng, times_s)
-    return Shake(course, size_px, margin_px)
+    return Shake(course, times_s, size_px, margin_px)
 
 
 def tremble(rng: Rng, times_s: Series, size_px: int, margin_px: int) -> Shake:
     """Return a tremble too small to be called motion of the camera."""
     course = np.zeros((len(times_s), 4))
     course[:, :2] = rng.normal(0, 0.0005, (len(times_s), 2))
-    return Shake(course, size_px, margin_px)
+    return Shake(course, times_s, size_px, margin_px)
 
 
 def _states(course: Course) -> Series:
@@ -88,6 +95,14 @@ def _states(course: Course) -> Series:
     near = np.stack([padded[k : k + len(course)] for k in range(5)])
     spread = near.max(axis=0) - near.min(axis=0)
     return graded(np.linalg.norm(spread, axis=1), *SWAYING)
+
+
+def _turns(course: Course, times_s: Series) -> npt.NDArray[np.bool_]:
+    """Say in which frames the view is far from where it was in the last `TURNED_S`."""
+    gone = np.linalg.norm(course[:, None, :2] - course[None, :, :2], axis=2)
+    before_s = times_s[:, None] - times_s[None]
+    is_recent = (before_s >= 0) & (before_s <= TURNED_S)
+    return np.asarray((gone * is_recent).max(axis=1) >= TURNED)
 
 
 def _window(rng: Rng, t: Series) -> Series:

@@ -38,16 +38,16 @@ class Stir:
         effect: picture, strength 0..1 and time -> picture.
         strength: float64 (n,).
         times_s: float64 (n,).
-        clear: grey levels by which a pixel changes clearly.
+        clear: float64 (n,) or one number, grey levels by which a pixel changes clearly.
     """
 
     def __init__(
-        self, effect: Effect, strength: Series, times_s: Series, clear: float = CLEAR
+        self, effect: Effect, strength: Series, times_s: Series, clear: Series | float = CLEAR
     ) -> None:
         self._effect = effect
         self._strength = strength
         self._times_s = times_s
-        self._clear = clear
+        self._clear = np.broadcast_to(clear, times_s.shape)
         self._n_changed = np.zeros(len(times_s))
         self._added: npt.NDArray[np.int16] | None = None
 
@@ -64,12 +64,14 @@ class Stir:
         added = np.asarray(cv2.subtract(out[..., 1], picture[..., 1], dtype=cv2.CV_16S), np.int16)
         if self._added is not None:
             change = cv2.absdiff(added, self._added)
-            self._n_changed[frame] = np.count_nonzero(change > self._clear) / change.size
+            self._n_changed[frame] = np.count_nonzero(change > self._clear[frame]) / change.size
         self._added = added
         return out
 
 
-def stir(rng: Rng, times_s: Series, split: str, stage: Stage, clear: float = CLEAR) -> Stir:
+def stir(
+    rng: Rng, times_s: Series, split: str, stage: Stage, clear: Series | float = CLEAR
+) -> Stir:
     """Choose an effect and its course: all the time, in gusts, or for a while.
 
     Args:
@@ -77,7 +79,7 @@ def stir(rng: Rng, times_s: Series, split: str, stage: Stage, clear: float = CLE
         times_s: float64 (n,).
         split: whose textures.
         stage: the place.
-        clear: grey levels by which a pixel changes clearly.
+        clear: float64 (n,) or one number, grey levels by which a pixel changes clearly.
     """
     make = _KINDS[int(rng.integers(len(_KINDS)))]
     effect = make(Kit(rng, split, stage.side_px, stage.picture))

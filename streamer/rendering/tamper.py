@@ -21,7 +21,8 @@ from streamer.truth import Series
 
 AFTER_S = 1.0
 SEEN = 4.0
-"""Grey levels by which the picture must differ on average from what it would be."""
+"""Grey levels by which the picture of a good camera must differ on average from what it would
+be."""
 DONE = 0.02
 
 Effect = Callable[[Picture, float], Picture]
@@ -59,18 +60,33 @@ class Tamper:
         effect: picture and how far it is done 0..1 -> picture.
         done: float64 (n,), 0..1.
         times_s: float64 (n,).
+        seen: grey levels by which the picture must differ on average from what it would be.
+        is_turn: whether the camera is turned, which moves it as well.
+
+    Attributes:
+        turns: bool (n,), whether it is being turned, or has just been.
     """
 
-    def __init__(self, effect: Effect, done: Series, times_s: Series) -> None:
+    def __init__(
+        self,
+        effect: Effect,
+        done: Series,
+        times_s: Series,
+        seen: float = SEEN,
+        *,
+        is_turn: bool = False,
+    ) -> None:
+        self._seen = seen
         self._effect = effect
         self._done = done
         self._told = _states(done, times_s)
         self._changes = np.zeros(len(times_s))
+        self.turns = is_turn & (self._told == 1)
 
     @property
     def states(self) -> Series:
         """What was done, after the last frame was drawn: 0, 1, or 0.5 where hardly to be seen."""
-        is_hidden = self._changes < SEEN
+        is_hidden = self._changes < self._seen
         return np.where(is_hidden, np.minimum(self._told, 0.5), self._told)
 
     def apply(self, picture: Picture, frame: int) -> Picture:
@@ -83,8 +99,18 @@ class Tamper:
         return out
 
 
-def tamper(rng: Rng, times_s: Series, split: str, size_px: int) -> Tamper:
-    """Choose what is done."""
+def tamper(
+    rng: Rng, times_s: Series, split: str, size_px: int, faintest: float = 2 * SEEN
+) -> Tamper:
+    """Choose what is done.
+
+    Args:
+        rng: chance.
+        times_s: float64 (n,).
+        split: whose textures.
+        size_px: side of the picture.
+        faintest: grey levels that the camera does not show clearly.
+    """
     make, (fastest_s, slowest_s) = _KINDS[int(rng.integers(len(_KINDS)))]
     start = times_s[-1] * rng.uniform(0.05, 0.85)
     takes = log_uniform(rng, fastest_s, slowest_s)
@@ -92,7 +118,9 @@ def tamper(rng: Rng, times_s: Series, split: str, size_px: int) -> Tamper:
     if rng.random() < 0.4:
         back = start + takes + rng.uniform(0.5, 4)
         done = np.minimum(done, np.clip(1 - (times_s - back) / takes, 0, 1))
-    return Tamper(make(Kit(rng, split, size_px)), done, times_s)
+    is_turn = make is _turn_away
+    seen = max(SEEN, faintest / 2)
+    return Tamper(make(Kit(rng, split, size_px)), done, times_s, seen, is_turn=is_turn)
 
 
 def _states(done: Series, times_s: Series) -> Series:

@@ -172,7 +172,7 @@ def blob(rng: Rng, flight: Flight, turn: Series, size: float, split: str) -> Fig
             thick * rng.uniform(0.5, 1),
             colours[index % len(colours)],
         )
-    return make.figure("shape", core=spots, is_grounded=False)
+    return make.figure("shape", core=spots, parts=spots, is_grounded=False)
 
 
 def _outline(rng: Rng, split: str) -> Points:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -203,3 +205,38 @@ def test_each_object_has_its_own_labels() -> None:
     np.testing.assert_array_equal((found == 1).any(axis=0), frames == 1)
     np.testing.assert_array_equal((found == 0).all(axis=0), frames == 0)
     assert object_labels((), nuisances, TIMES).shape == (0, N, len(MOTION))
+
+
+def test_a_size_that_changes_by_less_than_the_slowest_motion_is_undecided() -> None:
+    """20 % a second of a tenth of the picture is 2 % of it; of a fifth it is 4 %."""
+    assert undecided(labelled(track(growth=-0.2, height=0.1))) == {"recede"}
+    assert positive(labelled(track(growth=-0.2, height=0.2))) == {"recede"}
+
+
+def test_motion_that_changes_hardly_a_pixel_is_undecided() -> None:
+    """Less than 0.3 % of the picture: nobody could see it; where nobody measured, it counts."""
+    seen = track((0.1, 0), part_speed=0.1)
+    for stirred, told in ((0.004, {"right"}), (0.001, set())):
+        labels = labelled(replace(seen, stirred=np.full(N, stirred)))
+        assert positive(labels) == told
+        assert ("right" in undecided(labels)) == (not told)
+    assert positive(labelled(seen)) == {"right"}
+
+
+def test_parts_out_of_sight_leave_a_gesture_open() -> None:
+    """Of an arm whose hand is hidden something may be seen; one that rests is nothing."""
+    base = track()
+    assert undecided(labelled(replace(base, hidden_speed=np.full(N, 0.2)))) == {"in_place"}
+    assert not undecided(labelled(replace(base, hidden_speed=np.full(N, 0.01))))
+    waves = track(part_speed=0.1)
+    assert positive(labelled(replace(waves, hidden_speed=np.full(N, 0.2)))) == {"in_place"}
+
+
+def test_what_fills_the_picture_may_be_a_hand_before_the_lens() -> None:
+    """Then nobody knows whether the camera moves or is covered; what the object does stays told."""
+    labels = labelled(track((0.1, 0), area=0.6))
+    assert positive(labels) == {"right"}
+    assert undecided(labels) == {"camera", "tamper"}
+    assert not undecided(labelled(track((0.1, 0), area=0.4)))
+    covered = np.tile([0.0, 0.0, 1.0, 0.0], (N, 1))
+    assert "tamper" in positive(labelled(track((0.1, 0), area=0.6), nuisances=covered))

@@ -130,8 +130,7 @@ def write_cameras(folder: Path, cameras: dict[str, str]) -> Path:
         ],
         capture={"cameras_per_process": 20, "open_timeout_s": 1.0},
         sinks={"jsonl": {"path": str(folder / "events.jsonl")}},
-        # Events of the gate: those of the model come when its worker is ready, and as it scores.
-        detector=EAGER | {"motion_events": "always"},
+        detector=EAGER,
     )
 
 

@@ -70,6 +70,24 @@ def test_the_track_measures_the_area_that_is_drawn() -> None:
     assert (box[2] - box[0]) * (box[3] - box[1]) >= 0.6 * track.area[5]
 
 
+def test_a_track_knows_in_how_much_of_the_picture_pixels_change() -> None:
+    """Those where it is seen, as a share of all; elsewhere others change them."""
+    actor, pictures = acted(moving((1.0, 0.0), (-1.0, 5.0)))
+    nothing = actor.track(np.zeros((N, SIDE, SIDE), bool)).stirred
+    everything = actor.track(np.ones((N, SIDE, SIDE), bool)).stirred
+    assert nothing is not None
+    assert everything is not None
+    assert nothing.max() == 0
+    assert (everything[2:-2] >= actor.track().area[2:-2]).all()
+    assert everything.max() < 0.3
+    change = np.zeros((N, SIDE, SIDE), bool)
+    change[1:] = np.abs(np.diff(pictures.astype(int), axis=0)).max(axis=3) > 12
+    own = actor.track(change).stirred
+    assert own is not None
+    assert change[5].mean() / 2 < own[5] <= change[5].mean()
+    assert actor.track().stirred is None
+
+
 def test_what_leaves_the_picture_is_less_and_less_visible() -> None:
     """Half out: about half; gone: nothing, and no box."""
     actor, _ = acted(moving((2.0, 0.0), (1.0, 4.0)))

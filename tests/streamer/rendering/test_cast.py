@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.rendering.cast import CASTS, Set, chosen, gesturer, stander
+from streamer.rendering.cast import CASTS, Set, chosen, floater, gesturer, stander
 from tests.streamer.rendering.staging import level_view
 
 TIMES = np.arange(40) / 10
@@ -45,3 +45,17 @@ def test_the_kind_of_place_changes_who_comes() -> None:
         names = [chosen(cast_set(seed, kind=kind)).name for seed in range(60)]
         counts[kind] = sum(name in ("sedan", "suv", "van", "truck") for name in names)
     assert counts["room"] < counts["street"]
+
+
+def test_floaters_grow_and_go_independently() -> None:
+    """Of what goes up some grow, some shrink and some do neither, and some go nowhere."""
+    seen = set()
+    for seed in range(80):
+        of = cast_set(seed)
+        figure = floater(of)
+        place, depth = of.view.project(figure.points[:, figure.core].mean(axis=1))
+        way = place[-1] - place[0]
+        growth = np.log(depth[0] / depth[-1])
+        course = "up" if way[1] < -0.1 else "still" if np.hypot(*way) < 0.02 else "other"
+        seen.add((course, 0 if abs(growth) < 0.1 else int(np.sign(growth))))
+    assert {(course, sign) for course in ("up", "still") for sign in (-1, 0, 1)} <= seen

@@ -57,7 +57,8 @@ def test_without_objects_no_motion_is_told() -> None:
 
 def test_plain_clips_come_only_where_asked_for_and_show_large_objects() -> None:
     """No seed gives one by chance; the largest object of most is over a quarter of the height."""
-    assert {render_clip(seed, SMALL).facts["kind"] for seed in range(40)}.isdisjoint({"plain"})
+    kinds = {render_clip(seed, SMALL).facts["kind"] for seed in range(40)}
+    assert kinds.isdisjoint({"plain", "growth"})
     heights = []
     for seed in range(12):
         boxes = render_clip(seed, spec("plain")).boxes
@@ -119,3 +120,28 @@ def test_behind_a_covered_lens_nothing_else_is_told() -> None:
         covered = labels[labels[:, column] == 1]
         others = np.delete(covered, column, axis=1)
         assert not (others == 1).any()
+
+
+def test_a_gesture_that_changes_no_pixel_is_undecided() -> None:
+    """In a picture too dark to show it; the same clip by day tells it."""
+    truths = []
+    for seed in range(6):
+        clip = render_clip(seed, ClipSpec(frames=40, size_px=64, kind="gesture"))
+        quiet = np.abs(np.diff(clip.pictures.astype(int), axis=0)).max() < 3
+        told = (clip.labels[:, LABELS.index("in_place")] == 1).any()
+        truths.append((quiet, told))
+    assert not any(quiet and told for quiet, told in truths)
+    assert any(told for _, told in truths)
+
+
+def test_pans_and_turns_are_never_a_clear_no_of_each_other() -> None:
+    """A camera that is turned away moves, and one that pans far may be turned away."""
+    camera, tamper = LABELS.index("camera"), LABELS.index("tamper")
+    doubted = {"camera": 0, "tamper": 0}
+    for kind, other in (("camera", tamper), ("tamper", camera)):
+        for seed in range(40):
+            labels = render_clip(seed, ClipSpec(frames=72, size_px=48, kind=kind)).labels
+            doubted[kind] += int(np.isnan(labels[:, other]).any())
+            assert not (labels[:, other] == 1).any()
+    assert 0 < doubted["camera"] < 40
+    assert 0 < doubted["tamper"] < 40

@@ -54,7 +54,7 @@ def test_near_parts_are_drawn_over_far_ones() -> None:
 
 
 def test_parts_are_measured_against_the_body_and_only_where_seen() -> None:
-    """A hand that swings has speed; behind a wall it has none."""
+    """A hand that swings has speed; behind a wall it has none that is seen."""
     course = straight()
     make = Builder(course.place, course.heading)
     body = make.add(np.array([[0.0, 0, 1.5]]))
@@ -64,9 +64,13 @@ def test_parts_are_measured_against_the_body_and_only_where_seen() -> None:
     make.capsule(body[0], hand[0], 0.1, 0.1, np.full(3, 255.0))
     figure = make.figure("waver", core=body, parts=hand)
     stage = plain_stage()
-    assert flattened(figure, stage, TIMES, SUN).part_speed.min() > 0.05
+    seen = flattened(figure, stage, TIMES, SUN)
+    assert seen.part_speed.min() > 0.05
+    assert seen.hidden_speed.max() == 0
     stage.hiding[:] = 1.0
-    assert flattened(figure, stage, TIMES, SUN).part_speed.max() == 0
+    hidden = flattened(figure, stage, TIMES, SUN)
+    assert hidden.part_speed.max() == 0
+    assert np.array_equal(hidden.hidden_speed, seen.part_speed)
 
 
 def test_a_figure_behind_the_camera_is_not_drawn() -> None:

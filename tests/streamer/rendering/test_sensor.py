@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamer.rendering.sensor import Look, coded, developed, faint, look
+from streamer.rendering.sensor import Look, coded, developed, faint, look, lost, toned
 
 TIMES = np.arange(12) / 10
 
@@ -26,9 +26,12 @@ def ramp(n: int = 12, side: int = 64) -> np.ndarray:
 def test_a_neutral_look_changes_nothing() -> None:
     """Not a pixel, and the input stays."""
     clip = ramp()
-    out = developed(clip, neutral(), np.random.default_rng(0), TIMES)
-    assert np.array_equal(out, clip)
-    assert out is not clip
+    for out in (
+        toned(clip, neutral()),
+        developed(clip, neutral(), np.random.default_rng(0), TIMES),
+    ):
+        assert np.array_equal(out, clip)
+        assert out is not clip
 
 
 @pytest.mark.parametrize("side", [64, 57])
@@ -57,7 +60,7 @@ def test_noise_has_the_strength_asked_for_and_differs_in_each_frame() -> None:
 def test_night_vision_is_grey() -> None:
     """All three channels alike."""
     clip = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype(np.uint8)
-    out = developed(clip, replace(neutral(), is_grey=True), np.random.default_rng(0), TIMES)
+    out = toned(clip, replace(neutral(), is_grey=True))
     assert (out[..., 0] == out[..., 2]).all()
 
 
@@ -88,3 +91,10 @@ def test_dark_and_noisy_cameras_show_less() -> None:
     assert faint(neutral()) == pytest.approx(5, rel=0.05)
     assert faint(replace(neutral(), noise=5.0)) > 8
     assert faint(replace(neutral(), tones=np.stack([dark] * 3, 1))) > 15
+
+
+def test_grain_and_a_low_bitrate_swallow_more() -> None:
+    """A good coder swallows nothing of its own."""
+    assert lost(neutral()) == lost(replace(neutral(), crf=24)) == 5
+    assert lost(replace(neutral(), noise=5.0)) == 9
+    assert lost(replace(neutral(), crf=40)) == 11

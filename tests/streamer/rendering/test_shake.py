@@ -19,7 +19,7 @@ def canvas() -> np.ndarray:
 
 def course(right: np.ndarray) -> Shake:
     none = np.zeros_like(right)
-    return Shake(np.stack([right, none, none, none], -1), SIZE, MARGIN)
+    return Shake(np.stack([right, none, none, none], -1), TIMES, SIZE, MARGIN)
 
 
 def test_a_still_camera_sees_the_middle_of_the_canvas() -> None:
@@ -42,6 +42,14 @@ def test_motion_of_the_camera_is_told_and_rest_is_not() -> None:
     assert pan.states[24:].max() == 0
 
 
+def test_a_view_that_goes_far_may_be_turned_away() -> None:
+    """A quarter of the picture within 1.5 s, and until 1.5 s later; slower or less is not."""
+    far = course(np.clip(TIMES - 1, 0, 1) * 0.5)
+    assert far.turns.nonzero()[0].tolist() == list(range(15, 31))
+    assert not course(np.clip(TIMES - 1, 0, 1) * 0.24).turns.any()
+    assert not course(0.1 * TIMES).turns.any()
+
+
 def test_a_tremble_is_nothing() -> None:
     """Cameras are never quite still."""
     states = tremble(np.random.default_rng(0), TIMES, SIZE, MARGIN).states
@@ -62,7 +70,8 @@ def test_every_course_of_the_camera_is_told_at_some_time() -> None:
 def test_the_sight_is_the_part_of_the_canvas_that_is_shown() -> None:
     """Where the camera is panned and zoomed, the picture's corner pixels lie in its corners."""
     none = np.zeros(40)
-    zoomed = Shake(np.stack([none + 4 / SIZE, none, none + np.log(2), none], -1), SIZE, MARGIN)
+    way = np.stack([none + 4 / SIZE, none, none + np.log(2), none], -1)
+    zoomed = Shake(way, TIMES, SIZE, MARGIN)
     left, top, right, bottom = zoomed.sight[7].tolist()
     assert (left, right) == (MARGIN + 4 + SIZE / 4, MARGIN + 4 + 3 * SIZE / 4)
     assert (top, bottom) == (MARGIN + SIZE / 4, MARGIN + 3 * SIZE / 4)

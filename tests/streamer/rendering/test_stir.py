@@ -63,6 +63,19 @@ def test_what_counts_is_what_this_camera_shows() -> None:
         assert effect.states.max() == state
 
 
+def test_what_counts_may_differ_from_frame_to_frame() -> None:
+    """In the dark the same leaves are not seen."""
+
+    def blink(picture: np.ndarray, strength: float, t_s: float) -> np.ndarray:
+        return picture + np.uint8(20 * (round(10 * t_s) % 2))
+
+    effect = Stir(blink, np.ones(40), TIMES, np.where(TIMES < 2, 8.0, 25.0))
+    for frame in range(40):
+        effect.apply(np.full((32, 32, 3), 100, np.uint8), frame)
+    assert effect.states[:20].min() == 1
+    assert effect.states[25:].max() == 0
+
+
 def test_an_effect_that_changes_nothing_is_nothing() -> None:
     """Water without texture cannot be seen to move."""
     calm = Stir(lambda picture, strength, t: picture, np.ones(40), TIMES)

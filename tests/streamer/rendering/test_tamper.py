@@ -52,6 +52,25 @@ def test_what_hardly_changes_the_picture_is_open() -> None:
     assert set(told(np.clip(TIMES - 1, 0, 1), darkness=0.01)) == {0.0, 0.5}
 
 
+def test_a_bad_camera_shows_less_of_it() -> None:
+    """20 grey levels in the mean are clear to a good one, and open to one that swallows 50."""
+    for faintest, most in ((8.0, 1.0), (50.0, 0.5)):
+        made = tamper(np.random.default_rng(1), TIMES, "train", SIZE, faintest)
+        for frame in range(len(TIMES)):
+            made.apply(np.full((SIZE, SIZE, 3), 100, np.uint8), frame)
+        assert made.states.max() == most
+
+
+def test_a_camera_that_is_turned_away_moves() -> None:
+    """While it is turned and a second after; no other way of tampering moves it."""
+    done = np.clip(TIMES - 1, 0, 1)
+    turned = Tamper(lambda picture, done: picture, done, TIMES, is_turn=True)
+    assert turned.turns.nonzero()[0].tolist() == list(range(11, 31))
+    assert not Tamper(lambda picture, done: picture, done, TIMES).turns.any()
+    found = [tamper(np.random.default_rng(s), TIMES, "train", SIZE).turns.any() for s in range(40)]
+    assert 0 < np.mean(found) < 0.4
+
+
 def test_uncovering_ends_it() -> None:
     """When the lens is free again, nothing is told."""
     done = np.minimum(np.clip(TIMES - 1, 0, 1), np.clip(4 - TIMES, 0, 1))
