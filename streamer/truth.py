@@ -42,7 +42,8 @@ LEAST_VISIBLE: Final = 0.3
 STIRRED: Final = 0.003
 """Share of the picture in which pixels must change clearly where something moves."""
 FILLING: Final = 0.5
-"""Share of the picture from which an object could be a hand before the lens, or all the camera's."""
+"""Share of the picture from which an object could be a hand before the lens, or its motion the
+camera's."""
 SEEN_AREA: Final = 0.0002
 """Smaller than 3 pixels of 112 x 112 nobody can see anything."""
 BRIEF_S: Final = 0.2

@@ -17,11 +17,11 @@ import numpy.typing as npt
 from streamer.frame import Picture
 from streamer.rendering.build import Rng
 from streamer.rendering.figure import Figure, Flat, drawn, flattened
+from streamer.rendering.sensor import Changed
 from streamer.rendering.surface import Stage
 from streamer.rendering.texture import Texture
 from streamer.truth import LEAST_AREA, LEAST_VISIBLE, Series, Track
 
-Changed = npt.NDArray[np.bool_]
 PAD_PX = 2
 LONGEST_BLUR_PX = 24.0
 SKIN_PX = 64

@@ -10,21 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from streamer.frame import Picture
 from streamer.rendering import cast
-from streamer.rendering.actor import Actor, Changed, Weather, weather
+from streamer.rendering.actor import Actor, Weather, weather
 from streamer.rendering.build import Rng
-from streamer.rendering.light import Light, exposure, light
+from streamer.rendering.effects import Effects
+from streamer.rendering.light import Light, exposure
 from streamer.rendering.place import place
-from streamer.rendering.sensor import developed, faint, look, lost, plain, toned
-from streamer.rendering.shake import Shake, shake, tremble
-from streamer.rendering.stir import CHANGED, Stir, stir
+from streamer.rendering.sensor import Changed, changes, developed, faint, look, lost, plain, toned
+from streamer.rendering.stir import Stir
 from streamer.rendering.surface import Stage
-from streamer.rendering.tamper import Tamper, tamper
 from streamer.rendering.texture import n_textures, texture
 from streamer.truth import MOTION, NUISANCES, Labels, Series, frame_labels, object_labels
 
@@ -50,17 +48,9 @@ FEWEST_SEEN: Final = 8
 MOST_TRIES: Final = 5
 """An object that is seen in fewer frames is cast again, at most so often."""
 
-LEAST_LIGHT: Final = 3.0
-"""Mean difference over 0.4 s, grey levels, that light must make to be seen."""
-LEAST_SHIFT: Final = 0.2
-"""The same for the camera, as a share of what grain and coder swallow."""
-DARKEST: Final = 0.1
-"""Light below this share of the usual does not make effects any fainter."""
-
 PLAIN_CONTRAST: Final = 2.5
 """Objects of plain clips stand out from their background by so much more than they must."""
 
-_MEAN = np.full((1, 3), 1 / 3, np.float32)
 _ANY = dict.fromkeys(NUISANCES, 0.35)
 KINDS: Final[dict[str, Recipe]] = {
     "empty": Recipe(0.05),
@@ -145,7 +135,7 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
         seen = plain(seen)
     of = cast.Set(rng, stage.view, times_s, spec.split, stage.kind, recipe.sizes)
     actors = _actors(of, recipe, stage, faint(seen) * (PLAIN_CONTRAST if recipe.is_plain else 1))
-    effects = _Effects(rng, wanted, stage, times_s, (spec.split, faint(seen)))
+    effects = Effects(rng, wanted, stage, times_s, (spec.split, faint(seen)))
     if "lighting" not in wanted and actors and rng.random() < 0.12:
         effects.light = _adapting(rng, actors, stage, times_s)
     if effects.shake:
@@ -154,71 +144,23 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
     raw = _shot(stage, actors, effects, times_s)
     clean = toned(raw, seen)
     pictures = developed(clean, seen, rng, times_s)
-    changed = _changed(clean, lost(seen))
-    states = _evident(effects, raw, clean, changed, lost(seen))
-    tracks = [actor.track(changed) for actor in actors]
-    labels = frame_labels(tracks, states, times_s)
-    labels[:, len(MOTION) :][effects.doubts() & (states == 0)] = np.nan
-    motions = object_labels(tracks, states, times_s)
-    boxes = (
-        np.stack([actor.boxes for actor in actors])
-        if actors
-        else np.zeros((0, spec.frames, 4), "f4")
-    )
     facts = {"kind": kind, "objects": [actor.name for actor in actors], "nuisances": wanted}
-    return RenderedClip(pictures, labels, boxes.astype(np.float32), motions, facts)
+    changed = changes(clean, lost(seen))
+    states = effects.evident(raw, clean, changed, lost(seen))
+    return RenderedClip(pictures, *_truth(actors, effects, states, changed), facts)
 
 
-class _Effects:
-    """The nuisances of a clip."""
-
-    def __init__(
-        self,
-        rng: Rng,
-        wanted: list[str],
-        stage: Stage,
-        times_s: Series,
-        seen_by: tuple[str, float],
-    ) -> None:
-        size, margin = stage.size_px, stage.margin_px
-        split, faintest = seen_by
-        self.light: Light | None = light(rng, times_s) if "lighting" in wanted else None
-        self.shake: Shake | None = None
-        if "camera" in wanted:
-            self.shake = shake(rng, times_s, size, margin)
-        elif margin:
-            self.shake = tremble(rng, times_s, size, margin)
-        self.tamper: Tamper | None = None
-        if "tamper" in wanted:
-            self.tamper = tamper(rng, times_s, split, size, faintest)
-        self.stirs: list[Stir] = []
-        if "background" in wanted:
-            n = 2 if rng.random() < 0.3 else 1
-            levels = 1.0 if self.light is None else np.clip(self.light.levels, DARKEST, 1)
-            clear = faintest / levels
-            self.stirs = [stir(rng, times_s, split, stage, clear) for _ in range(n)]
-        self.is_behind = bool(rng.random() < 0.4)
-        self._n = len(times_s)
-
-    def states(self) -> Series:
-        """Return float64 (n, 4) in order of `NUISANCES`."""
-        none = np.zeros(self._n)
-        given = [self.light, self.shake, self.tamper]
-        columns = [none if effect is None else effect.states for effect in given]
-        stirred = np.max([none, *(each.states for each in self.stirs)], axis=0)
-        return np.stack([*columns, stirred], axis=1)
-
-    def doubts(self) -> npt.NDArray[np.bool_]:
-        """Return where one could be taken for the other, bool (n, 4) in order of `NUISANCES`.
-
-        A camera that is turned away moves, and one that pans far may be turned away.
-        """
-        doubts = np.zeros((self._n, len(NUISANCES)), bool)
-        if self.tamper:
-            doubts[:, 1] = self.tamper.turns
-        if self.shake:
-            doubts[:, 2] = self.shake.turns
-        return doubts
+def _truth(
+    actors: list[Actor], effects: Effects, states: Series, changed: Changed
+) -> tuple[Labels, npt.NDArray[np.float32], Labels]:
+    """Return labels, boxes and motions as in `RenderedClip`, after everything was drawn."""
+    tracks = [actor.track(changed) for actor in actors]
+    labels = frame_labels(tracks, states, effects.times_s)
+    labels[:, len(MOTION) :][effects.doubts() & (states == 0)] = np.nan
+    none = np.zeros((0, len(states), 4))
+    boxes = np.stack([actor.boxes for actor in actors]) if actors else none
+    motions = object_labels(tracks, states, effects.times_s)
+    return labels, boxes.astype(np.float32), motions
 
 
 def _check(spec: ClipSpec) -> None:
@@ -277,7 +219,7 @@ def _adapting(rng: Rng, actors: list[Actor], stage: Stage, times_s: Series) -> L
     return exposure(added, times_s, float(rng.uniform(1, 5)), float(rng.uniform(0.2, 1.5)))
 
 
-def _shot(stage: Stage, actors: list[Actor], effects: _Effects, times_s: Series) -> Picture:
+def _shot(stage: Stage, actors: list[Actor], effects: Effects, times_s: Series) -> Picture:
     """Return what falls on the sensor, uint8 (n, S, S, 3)."""
     size = stage.size_px
     out = np.empty((len(times_s), size, size, 3), np.uint8)
@@ -297,62 +239,6 @@ def _shot(stage: Stage, actors: list[Actor], effects: _Effects, times_s: Series)
             canvas = effects.tamper.apply(np.ascontiguousarray(canvas), frame)
         out[frame] = canvas
     return out
-
-
-def _changed(clean: Picture, clear: float) -> Changed:
-    """Return which pixels change clearly within 0.2 s or 0.4 s around each frame, (n, S, S).
-
-    One span alone would miss what goes to and fro in just that time.
-    """
-    n, side = clean.shape[:2]
-    index, changed = np.arange(n), np.zeros((n, side, side), np.bool_)
-    for reach in (1, 2):
-        before, after = np.maximum(index - reach, 0), np.minimum(index + reach, n - 1)
-        for frame, (first, last) in enumerate(zip(before, after, strict=True)):
-            mean = cv2.transform(cv2.absdiff(clean[first], clean[last]), _MEAN)
-            changed[frame] |= np.asarray(mean) > clear
-    return changed
-
-
-def _evident(
-    effects: _Effects, raw: Picture, clean: Picture, changed: Changed, clear: float
-) -> Series:
-    """Return states that are undecided where nobody could see it, float64 (n, 4).
-
-    That is light, camera and background where hardly a pixel changes, and all but tampering behind
-    a lens that is covered.
-
-    Args:
-        effects: after the last frame was drawn.
-        raw: uint8 (n, S, S, 3), what falls on the sensor.
-        clean: uint8 (n, S, S, 3), what it sees.
-        changed: bool (n, S, S), pixels that change clearly around each frame.
-        clear: grey levels of `clean` that grain and coder swallow.
-    """
-    states = effects.states()
-    is_covered = states[:, 2:3] > 0
-    states[:, [0, 1, 3]] = np.where(
-        is_covered, np.minimum(states[:, [0, 1, 3]], 0.5), states[:, [0, 1, 3]]
-    )
-    shares = changed.mean(axis=(1, 2), dtype=np.float64)
-    near = np.array([shares[max(0, k - 4) : k + 5].max() for k in range(len(shares))])
-    states[:, 3] = np.where(near < CHANGED[1], np.minimum(states[:, 3], 0.5), states[:, 3])
-    if not states[:, :2].any():
-        return states
-    index = np.arange(len(raw))
-    before, after = np.maximum(index - 2, 0), np.minimum(index + 2, len(raw) - 1)
-    change = np.array(
-        [
-            cv2.mean(cv2.absdiff(clean[first], clean[last]))[1]
-            for first, last in zip(before, after, strict=True)
-        ]
-    )
-    is_hidden = np.zeros((len(raw), 2), bool)
-    if effects.light:
-        is_hidden[:, 0] = effects.light.changes * raw.mean(axis=(1, 2, 3)) < LEAST_LIGHT
-    is_hidden[:, 1] = change < LEAST_SHIFT * clear
-    states[:, :2] = np.where(is_hidden, np.minimum(states[:, :2], 0.5), states[:, :2])
-    return states
 
 
 def _stirred(canvas: Picture, stirs: list[Stir], frame: int) -> Picture:

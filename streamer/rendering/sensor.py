@@ -21,6 +21,8 @@ from streamer.rendering.build import Rng, log_uniform
 GOOD_CRF = 28
 CODED = 0.5
 """Up to which a coder swallows nothing, and grey levels that it swallows for each step beyond."""
+_MEAN = np.full((1, 3), 1 / 3, np.float32)
+Changed = npt.NDArray[np.bool_]
 BANK_PX = 512
 N_BANKS = 4
 
@@ -134,6 +136,29 @@ def toned(clip: Picture, of: Look) -> Picture:
         if of.blur:
             cv2.GaussianBlur(picture, (5, 5), of.blur, dst=picture)
     return out
+
+
+def changes(clean: Picture, clear: float) -> Changed:
+    """Return which pixels change clearly around each frame.
+
+    From the frame before it, from 1 before to 1 after, or from 2 before to 2 after: one span alone
+    would miss what goes to and fro in just that time.
+
+    Args:
+        clean: uint8 (n, S, S, 3), toned.
+        clear: mean difference of the channels that is clear, grey levels.
+
+    Returns:
+        bool (n, S, S). New array.
+    """
+    n, side = clean.shape[:2]
+    index, changed = np.arange(n), np.zeros((n, side, side), np.bool_)
+    for back, forth in ((1, 0), (1, 1), (2, 2)):
+        before, after = np.maximum(index - back, 0), np.minimum(index + forth, n - 1)
+        for frame, (first, last) in enumerate(zip(before, after, strict=True)):
+            mean = cv2.transform(cv2.absdiff(clean[first], clean[last]), _MEAN)
+            changed[frame] |= np.asarray(mean) > clear
+    return changed
 
 
 def developed(clip: Picture, of: Look, rng: Rng, times_s: npt.NDArray[np.float64]) -> Picture:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamer.rendering.sensor import Look, coded, developed, faint, look, lost, toned
+from streamer.rendering.sensor import Look, changes, coded, developed, faint, look, lost, toned
 
 TIMES = np.arange(12) / 10
 
@@ -98,3 +98,16 @@ def test_grain_and_a_low_bitrate_swallow_more() -> None:
     assert lost(neutral()) == lost(replace(neutral(), crf=24)) == 5
     assert lost(replace(neutral(), noise=5.0)) == 9
     assert lost(replace(neutral(), crf=40)) == 11
+
+
+def test_pixels_that_blink_are_found_whatever_their_period() -> None:
+    """Also those that are the same again after 2, 4 or 8 frames; faint ones are not."""
+    clip = np.full((24, 64, 64, 3), 100, np.uint8)
+    for column, half in enumerate((1, 2, 4)):
+        clip[(np.arange(24) // half) % 2 == 1, :, column] += 30
+    clip[::2, :, 3] += 4
+    found = changes(clip, 5.0)[4:-4]
+    assert found.shape == (16, 64, 64)
+    assert found[:, :, :2].all()
+    assert found[:, :, 2].any(axis=0).all()
+    assert not found[:, :, 3:].any()
