@@ -10,43 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from model.errors import TrainingError
 from model.training.network import MOMENTUM, is_statistic, variables
+from model.training.optimizer import make_optimizer
 from model.training.recipe import OptimizerRecipe
 
 Arrays = dict[str, npt.NDArray[Any]]
-
-
-def make_optimizer(
-    recipe: OptimizerRecipe, steps: int, undecayed: list[Any], *, scales_loss: bool
-) -> Any:
-    """Make AdamW with warm-up and cosine.
-
-    Args:
-        recipe: its figures.
-        steps: of the whole run.
-        undecayed: variables without weight decay.
-        scales_loss: for float16, whose gradients would underflow.
-
-    References:
-        AdamW, arXiv:1711.05101.
-    """
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        decay_steps=steps - recipe.warmup_steps,
-        alpha=recipe.floor_share,
-        warmup_target=recipe.peak_learning_rate,
-        warmup_steps=recipe.warmup_steps,
-    )
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=recipe.weight_decay, global_clipnorm=recipe.clip_norm
-    )
-    optimizer.exclude_from_weight_decay(var_list=undecayed)
-    return keras.optimizers.LossScaleOptimizer(optimizer) if scales_loss else optimizer
 
 
 class TrainingState:

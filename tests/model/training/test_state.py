@@ -9,7 +9,7 @@ import tensorflow as tf
 from model.errors import TrainingError
 from model.training.network import first_weights, weight_shapes
 from model.training.recipe import OptimizerRecipe
-from model.training.state import TrainingState, decay_at, make_optimizer
+from model.training.state import TrainingState, decay_at
 
 # A graph is traced in seconds, on a busy machine in many.
 pytestmark = pytest.mark.timeout(240)
@@ -18,18 +18,6 @@ pytestmark = pytest.mark.timeout(240)
 def some_state(**options: object) -> TrainingState:
     arrays = first_weights(weight_shapes(8, 3), seed=0, zero_gamma=True)
     return TrainingState(arrays, OptimizerRecipe(warmup_steps=2), 10, **options)  # type: ignore[arg-type]
-
-
-def test_the_learning_rate_warms_up_and_falls_to_its_floor() -> None:
-    """0 at first, the peak after the warm-up, half of the way down in the middle, then the
-    floor."""
-    recipe = OptimizerRecipe(peak_learning_rate=0.1, warmup_steps=4, floor_share=0.1)
-    optimizer = make_optimizer(recipe, 24, [], scales_loss=False)
-    rates = []
-    for step in (0, 2, 4, 14, 24, 30):
-        optimizer.iterations.assign(step)
-        rates.append(float(optimizer.learning_rate))
-    np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.055, 0.01, 0.01], rtol=1e-5)
 
 
 def test_only_kernels_decay() -> None:
