@@ -44,10 +44,14 @@ def convolve(
     kernel = ops.einsum("hwim,tmo->thwio", spatial[0], temporal[:, 0, 0])
     kernel = ops.cast(kernel, inputs.dtype)
     past = max(temporal.shape[0] - strides[0], 0)
-    if padding == "same" or not past:
+    sides = [same_padding(inputs.shape[a], kernel.shape[a - 1], strides[a - 1]) for a in (1, 2, 3)]
+    if padding == "causal" and past:
+        sides[0] = (past, 0)
+    elif inputs.shape[1] >= kernel.shape[0]:
         return ops.conv(inputs, kernel, strides, padding="same")
-    sides = [same_padding(inputs.shape[a], kernel.shape[a - 1], strides[a - 1]) for a in (2, 3)]
-    padded = ops.pad(inputs, ((0, 0), (past, 0), *sides, (0, 0)))
+    # Fewer frames than the kernel has are padded here too: of two frames and a kernel of three
+    # oneDNN computes wrong bfloat16 gradients of the kernel on AVX-512 (TensorFlow 2.21, measured).
+    padded = ops.pad(inputs, ((0, 0), *sides, (0, 0)))
     return ops.conv(padded, kernel, strides, padding="valid")
 
 

@@ -28,6 +28,35 @@ def test_a_composed_pair_is_the_pair(padding: str, strides: tuple[int, int, int]
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("strides", [(1, 1, 1), (2, 2, 2)])
+def test_few_frames_give_the_pair_and_its_gradients_also_in_bfloat16(
+    frames: int, strides: tuple[int, int, int]
+) -> None:
+    """Fewer than the kernel has: outputs as before, gradients those of float32, each time."""
+    layer = Conv2Plus1D(16, (3, 3, 3), strides)
+    inputs = tf.random.stateless_normal((4, frames, 8, 8, 16), (1, 2))
+    wanted = layer(inputs)
+    kernels = [layer.spatial.kernel.value, layer.temporal.kernel.value]
+    shape = tf.shape(wanted)
+    found = {}
+    for dtype in ("float32", "bfloat16", "bfloat16"):
+        with tf.GradientTape() as tape:
+            tape.watch(kernels)
+            outputs = tf.cast(
+                convolve(tf.cast(inputs, dtype), *kernels, strides, "same"), "float32"
+            )
+            loss = tf.reduce_sum(outputs * tf.random.stateless_normal(shape, (3, 4)))
+        if dtype == "float32":
+            np.testing.assert_allclose(outputs, wanted, atol=1e-4)
+        gradients = [np.asarray(g) for g in tape.gradient(loss, kernels)]
+        for one, other in zip(gradients, found.get("float32", gradients), strict=True):
+            assert np.linalg.norm(one - other) < 0.03 * np.linalg.norm(other)
+        for one, other in zip(gradients, found.get(dtype, gradients), strict=True):
+            np.testing.assert_array_equal(one, other)
+        found[dtype] = gradients
+
+
 @pytest.mark.parametrize("share", [0.0, 1e9])
 def test_both_ways_to_mix_channels_are_the_pair(
     share: float, monkeypatch: pytest.MonkeyPatch
