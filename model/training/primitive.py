@@ -44,15 +44,26 @@ def convolve(
     kernel = ops.einsum("hwim,tmo->thwio", spatial[0], temporal[:, 0, 0])
     kernel = ops.cast(kernel, inputs.dtype)
     past = max(temporal.shape[0] - strides[0], 0)
-    sides = [same_padding(inputs.shape[a], kernel.shape[a - 1], strides[a - 1]) for a in (1, 2, 3)]
-    if padding == "causal" and past:
-        sides[0] = (past, 0)
-    elif inputs.shape[1] >= kernel.shape[0]:
-        return ops.conv(inputs, kernel, strides, padding="same")
-    # Fewer frames than the kernel has are padded here too: of two frames and a kernel of three
-    # oneDNN computes wrong bfloat16 gradients of the kernel on AVX-512 (TensorFlow 2.21, measured).
-    padded = ops.pad(inputs, ((0, 0), *sides, (0, 0)))
+    if padding == "same" or not past:
+        return _convolve_same(inputs, kernel, strides)
+    sides = [same_padding(inputs.shape[a], kernel.shape[a - 1], strides[a - 1]) for a in (2, 3)]
+    padded = ops.pad(inputs, ((0, 0), (past, 0), *sides, (0, 0)))
     return ops.conv(padded, kernel, strides, padding="valid")
+
+
+def _convolve_same(inputs: Any, kernel: Any, strides: spec.Triple) -> Any:
+    """Run a convolution that pads with zeros; few frames are followed by zeros before it.
+
+    Of two frames and a kernel of three oneDNN computes wrong bfloat16 gradients of the kernel on
+    AVX-512 (TensorFlow 2.21, measured). Two frames more change neither what is padded before the
+    first one nor what the first outputs see.
+    """
+    n_frames = inputs.shape[1]
+    if n_frames >= kernel.shape[0]:
+        return ops.conv(inputs, kernel, strides, padding="same")
+    none = ops.zeros_like(inputs[:, :1])
+    longer = ops.concatenate([inputs, none, none], axis=1)
+    return ops.conv(longer, kernel, strides, padding="same")[:, : -(-n_frames // strides[0])]
 
 
 def _mix_channels(inputs: Any, first: Any, second: Any) -> Any:
