@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,14 +88,16 @@ def test_a_ring_has_room_for_a_burst_beside_the_window() -> None:
 
 def test_more_shared_memory_than_the_machine_can_spare_is_refused_before_any_is_taken() -> None:
     """/dev/shm may be as large as the memory: filling it would get a process killed."""
-    before = set(Path("/dev/shm").glob("bresnet-*"))
+    # Of this process: other tests run beside it.
+    own = f"bresnet-{os.getpid()}-*"
+    before = set(Path("/dev/shm").glob(own))
     cameras = [{"id": f"c{i}", "source": "x.mp4"} for i in range(30_000)]
     whole = config(*cameras, analysis={"ring_slots": 512})
     sampled = wiring.sampling(whole, MANIFEST)
     readers = [wiring.reader_config(whole, c, sampled) for c in whole.cameras[:1]] * 30_000
     with pytest.raises(ConfigError, match=r"30000 cameras .* needed.* fewer cameras"):
         wiring.prepare_rings(whole, readers, sampled)
-    assert set(Path("/dev/shm").glob("bresnet-*")) == before
+    assert set(Path("/dev/shm").glob(own)) == before
 
 
 def test_only_files_and_scenes_can_be_fast() -> None:
