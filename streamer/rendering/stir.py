@@ -39,6 +39,9 @@ class Stir:
         strength: float64 (n,).
         times_s: float64 (n,).
         clear: float64 (n,) or one number, grey levels by which a pixel changes clearly.
+
+    Attributes:
+        clear: float64 (n,), that limit for each frame.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Stir:
         self._effect = effect
         self._strength = strength
         self._times_s = times_s
-        self._clear = np.broadcast_to(clear, times_s.shape)
+        self.clear = np.broadcast_to(clear, times_s.shape)
         self._n_changed = np.zeros(len(times_s))
         self._added: npt.NDArray[np.int16] | None = None
 
@@ -64,7 +67,7 @@ class Stir:
         added = np.asarray(cv2.subtract(out[..., 1], picture[..., 1], dtype=cv2.CV_16S), np.int16)
         if self._added is not None:
             change = cv2.absdiff(added, self._added)
-            self._n_changed[frame] = np.count_nonzero(change > self._clear[frame]) / change.size
+            self._n_changed[frame] = np.count_nonzero(change > self.clear[frame]) / change.size
         self._added = added
         return out
 

@@ -123,7 +123,7 @@ def test_behind_a_covered_lens_nothing_else_is_told() -> None:
 
 
 def test_a_gesture_that_changes_no_pixel_is_undecided() -> None:
-    """In a picture too dark to show it; the same clip by day tells it."""
+    """Where no picture differs from the next none is told; some of the clips tell one."""
     truths = []
     for seed in range(6):
         clip = render_clip(seed, ClipSpec(frames=40, size_px=64, kind="gesture"))
