@@ -17,3 +17,6 @@ NUISANCES = ("lighting", "camera", "tamper", "background")
 screens."""
 
 LABELS = MOTION + NUISANCES
+
+TWINS = (("left", "right"), ("up", "down"))
+"""Labels that a mirror exchanges, or nearly so: what is right for one is right for the other."""

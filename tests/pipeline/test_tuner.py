@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.evaluation.truth import BUILT_IN
+from model.evaluation.truth import BUILT_IN, Vocabulary
 from model.manifest import Threshold
 from pipeline import tuner
 from pipeline.cases import Video, clip_cases, play
@@ -72,6 +72,15 @@ def test_the_grid_has_hysteresis_everywhere() -> None:
     assert len({limits.model_dump_json() for limits in found}) == len(found) > 200
 
 
+def test_directions_share_their_limits_where_a_bundle_has_both() -> None:
+    """Every label is in one group; an operator's own labels are alone."""
+    groups = tuner.groups_of(BUILT_IN)
+    assert {("left", "right"), ("up", "down"), ("approach",), ("camera",)} <= set(groups)
+    assert sorted(label for group in groups for label in group) == sorted(BUILT_IN.labels)
+    own = Vocabulary(labels=("fall", "left"), alerting=("fall", "left"))
+    assert tuner.groups_of(own) == [("fall",), ("left",)]
+
+
 @pytest.fixture(scope="module")
 def videos() -> list[Video]:
     """Objects that score 0.9 for left, and a shaking camera that scores 0.8 for right."""
@@ -94,11 +103,11 @@ def test_tuned_limits_keep_to_the_budget_and_find_everything(videos: list[Video]
     assert found.is_met
     assert found.false_per_hour == 0.0
     assert found.recall == 1.0
-    assert found.limits["right"].on > 0.6
+    assert 0.8 < found.limits["left"].on < 0.9
+    assert found.limits["right"] == found.limits["left"]
     assert found.limits["up"] == LIMITS["up"]
-    assert found.limits["left"].on < 0.9
-    assert "right" in found.untuned
-    assert "left" not in found.untuned
+    assert {"up", "down", "approach"} <= set(found.untuned)
+    assert not {"left", "right"} & set(found.untuned)
     assert told[0] == "tuning lighting"
     assert 0 < found.delay_p50_s < 1.5
 
