@@ -3,7 +3,8 @@
 In: a plan. Through: the renderer of `streamer.rendering`, windows, augmentation, targets.
 Out: `Batch`es. One rendered clip gives several windows, each to another batch: batch j of a lane
 takes window r of the clips that were new in batch j - r, so that every batch renders the same
-number of clips and holds each clip once.
+number of clips and holds each clip once. With a `Picker` more clips are rendered than needed, and
+it says which windows of all of them are worth learning from.
 Invariant: a batch depends on plan and step alone; what is kept between batches only saves time.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -100,11 +101,45 @@ def render(seed: int, kind: str | None, plan: SyntheticPlan) -> Rendered:
     return Rendered(clip.pictures, clip.labels, Objects(clip.boxes, clip.motions))
 
 
-class _Piece(NamedTuple):
-    """A rendered clip and the first frames of its windows."""
+class Candidates(NamedTuple):
+    """Windows of a rendered clip that may be learned from.
+
+    Attributes:
+        clip: rendered.
+        first_frames: int64 (W,), where they begin.
+        targets: float32 (W, K), 0 or 1.
+        weights: float32 (W, K), 0 where undecided.
+    """
 
     clip: Rendered
     first_frames: npt.NDArray[np.int64]
+    targets: Floats
+    weights: Floats
+
+
+class Picker(Protocol):
+    """Picks windows of more clips than a batch needs; may be sent to another process."""
+
+    @property
+    def n_clips(self) -> int:
+        """Clips rendered for each that is needed."""
+        ...
+
+    @property
+    def stride(self) -> int:
+        """Frames between two candidates of a clip."""
+        ...
+
+    def worth(self, candidates: Candidates) -> Floats:
+        """Return how much there is to learn from each window, float32 (W,), positive."""
+        ...
+
+
+class _Cut(NamedTuple):
+    """A window: a rendered clip and the first frame."""
+
+    clip: Rendered
+    first: int
 
 
 class SyntheticBatches:
@@ -113,17 +148,21 @@ class SyntheticBatches:
     Args:
         plan: what to render.
         renderer: renders; another one in tests.
+        picker: picks the windows; without one each clip gives as many as any other.
     """
 
-    def __init__(self, plan: SyntheticPlan, renderer: Render = render) -> None:
+    def __init__(
+        self, plan: SyntheticPlan, renderer: Render = render, picker: Picker | None = None
+    ) -> None:
         self.plan = plan
+        self.picker = picker
         self._renderer = renderer
-        # Clips of a batch's age 0 .. n_windows - 1, of every lane: 87 MB at 16 x 112 px.
-        self._pieces: OrderedDict[tuple[int, int, int], _Piece] = OrderedDict()
+        # Windows of a batch's age 0 .. n_windows - 1, of every lane: 87 MB at 16 x 112 px.
+        self._groups: OrderedDict[tuple[int, int], list[_Cut]] = OrderedDict()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What was rendered stays here: another process makes its own.
-        return type(self), (self.plan, self._renderer)
+        return type(self), (self.plan, self._renderer, self.picker)
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step; renders `n_clips / n_windows` clips if called in order."""
@@ -151,27 +190,57 @@ class SyntheticBatches:
 
     def _window(self, lane: int, group: int, number: int, age: int) -> Shot:
         plan = self.plan
-        piece = self._piece(lane, group, number)
-        first = int(piece.first_frames[age])
+        clip, first = self._group(lane, group)[number * plan.n_windows + age]
         cut = slice(first, first + plan.n_frames)
-        clip = piece.clip
         shot = Shot(clip.pictures[cut], clip.truth[cut], clip.objects.during(cut))
         if plan.policy is None:
             return shot
         rng = np.random.default_rng(self._entropy(lane, group, number, 1 + age))
         return augment(shot, rng, plan.policy)
 
-    def _piece(self, lane: int, group: int, number: int) -> _Piece:
-        at = (lane, group, number)
-        piece = self._pieces.get(at)
-        if piece is None:
-            piece = self._pieces[at] = self._render(*at)
-            while len(self._pieces) > self.plan.n_clips * self.plan.n_lanes:
-                self._pieces.popitem(last=False)
-        self._pieces.move_to_end(at)
-        return piece
+    def _group(self, lane: int, group: int) -> list[_Cut]:
+        """Return the windows of the clips that were new in a batch, those of a clip in a row."""
+        at = (lane, group)
+        cuts = self._groups.get(at)
+        if cuts is None:
+            cuts = self._groups[at] = self._cut(lane, group)
+            while len(self._groups) > self.plan.n_windows * self.plan.n_lanes:
+                self._groups.popitem(last=False)
+        self._groups.move_to_end(at)
+        return cuts
 
-    def _render(self, lane: int, group: int, number: int) -> _Piece:
+    def _cut(self, lane: int, group: int) -> list[_Cut]:
+        n_new = self.plan.n_clips // self.plan.n_windows
+        if self.picker is not None:
+            return self._picked(self.picker, lane, group)
+        cuts = []
+        for number in range(n_new):
+            clip, rng = self._render(lane, group, number)
+            cuts += [_Cut(clip, int(first)) for first in self._choose(clip.truth, rng)]
+        return cuts
+
+    def _picked(self, picker: Picker, lane: int, group: int) -> list[_Cut]:
+        """Draw as many windows as are needed by their worth."""
+        plan = self.plan
+        n_rendered = picker.n_clips * plan.n_clips // plan.n_windows
+        last = plan.clip_frames - plan.n_frames
+        cuts, worths = [], []
+        for number in range(n_rendered):
+            clip, rng = self._render(lane, group, number)
+            first = np.arange(rng.integers(min(picker.stride, last + 1)), last + 1, picker.stride)
+            judged = window_targets(clip.truth, first + plan.n_frames - 1, plan.fps)
+            worths.append(picker.worth(Candidates(clip, first, *judged)))
+            cuts += [_Cut(clip, int(at)) for at in first]
+        chances = np.concatenate(worths).astype(np.float64)
+        rng = np.random.default_rng(self._entropy(lane, group, n_rendered, 0))
+        drawn = rng.choice(
+            len(cuts), plan.n_clips, replace=False, p=chances / chances.sum(), shuffle=False
+        )
+        # In the order of their clips: what goes to one batch then comes from different ones.
+        return [cuts[index] for index in np.sort(drawn)]
+
+    def _render(self, lane: int, group: int, number: int) -> tuple[Rendered, np.random.Generator]:
+        """Return a clip, and the generator that chooses its windows."""
         plan = self.plan
         rng = np.random.default_rng(self._entropy(lane, group, number, 0))
         kinds, weights = zip(*plan.kinds, strict=True)
@@ -181,7 +250,7 @@ class SyntheticBatches:
         shape = (plan.clip_frames, plan.size_px, plan.size_px, 3)
         if clip.pictures.shape != shape or len(clip.truth) != plan.clip_frames:
             raise ValueError(f"rendered {clip.pictures.shape}, {clip.truth.shape}; not {shape}")
-        return _Piece(clip, self._choose(clip.truth, rng))
+        return clip, rng
 
     def _choose(self, truth: Floats, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Choose windows of a clip: places with rare targets in it are as welcome as frequent ones.

@@ -91,23 +91,26 @@ def write_bundle(recipe: Recipe, weights: Weights, folder: Path) -> Manifest:
 def recorded(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as a bundle tells of it.
 
-    The folders of this machine are nobody's business: of a path the last name is told, and the
-    bundle it began with by its name, its hash and its own recipe.
+    The folders of this machine are nobody's business: of a path the last name is told, of bundles
+    name and hash, and of the one it began with its own recipe.
 
     Raises:
-        BundleError: the bundle it began with is not there any more.
+        BundleError: a bundle that the recipe names is not there any more.
     """
     told = recipe.model_dump(mode="json")
     if "path" in told["data"]:
         told["data"]["path"] = Path(told["data"]["path"]).name
+    mining = told["data"].get("mining")
+    if mining is not None:
+        mining |= _named(load_manifest(mining["bundle"]))
     if recipe.init is not None:
         parent = load_manifest(recipe.init.bundle)
-        told["init"] |= {
-            "bundle": parent.name,
-            "weights_sha256": parent.weights_sha256,
-            "recipe": dict(parent.recipe),
-        }
+        told["init"] |= _named(parent) | {"recipe": dict(parent.recipe)}
     return told
+
+
+def _named(bundle: Manifest) -> dict[str, str]:
+    return {"bundle": bundle.name, "weights_sha256": bundle.weights_sha256}
 
 
 def _moments(found: Weights) -> dict[str, npt.NDArray[np.float64]]:

@@ -108,7 +108,7 @@ class TrainingLoop:
     def export(self, folder: Path) -> None:
         """Write the averaged weights as a bundle, with statistics of their own."""
         recipe, phase = self.run.recipe, self.run.recipe.phases[-1]
-        with loader(self._source.training(phase), 0, recipe.workers) as batches:
+        with loader(self._source.typical(phase), 0, recipe.workers) as batches:
             some = itertools.islice(batches, recipe.statistics_batches)
             weights = settle_statistics(self.run.trainer, self.run.state.averaged(), some)
         write_bundle(recipe, weights, folder)

@@ -45,6 +45,15 @@ Kinds = dict[str, Annotated[float, Field(ge=0)]]
 """Shares of the kinds of rendered scenes, by name."""
 
 
+class MiningRecipe(Strict):
+    """More clips are rendered than learned from, and their windows drawn by a bundle's loss."""
+
+    bundle: str = Field(min_length=1)
+    """Name of a built-in bundle with the labels of the recipe, or its folder."""
+    clips: int = Field(4, ge=2, le=64)
+    """Clips rendered for each that a batch needs."""
+
+
 class SyntheticData(Strict):
     """Clips that are rendered while training goes on."""
 
@@ -59,6 +68,8 @@ class SyntheticData(Strict):
     """Sequences of clips that take turns; up to so many workers render no clip twice."""
     augment: bool = True
     """Vary colours, crop, direction and order of the windows."""
+    mining: MiningRecipe | None = None
+    """Learn more from what a bundle gets wrong; without it, from all windows alike."""
 
 
 class ManifestData(Strict):

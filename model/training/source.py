@@ -20,6 +20,7 @@ from model.data.loader import BatchLoader
 from model.data.manifest import Manifest, load_manifest
 from model.data.sampler import Sampling
 from model.data.synthetic import SyntheticBatches, SyntheticPlan
+from model.training.mining import HardWindows, check_mining
 from model.training.recipe import ManifestData, PhaseRecipe, Recipe, SyntheticData
 
 
@@ -28,6 +29,10 @@ class Source(Protocol):
 
     def training(self, phase: PhaseRecipe) -> Batches:
         """Return what the phase learns from."""
+        ...
+
+    def typical(self, phase: PhaseRecipe) -> Batches:
+        """Return clips of the phase as often as they are, for statistics."""
         ...
 
     def held_out(self, phase: PhaseRecipe, n_batches: int) -> Iterator[Batch]:
@@ -41,13 +46,34 @@ class SyntheticSource:
     Args:
         recipe: of the run.
         data: its data.
+
+    Raises:
+        BundleError: the bundle that finds what is hard is not there.
+        TrainingError: it has other labels than the recipe.
     """
 
     def __init__(self, recipe: Recipe, data: SyntheticData) -> None:
         self._recipe, self._data = recipe, data
+        if data.mining is not None:
+            check_mining(data.mining.bundle, recipe.head.labels)
 
     def training(self, phase: PhaseRecipe) -> SyntheticBatches:
         """Return augmented windows of train looks."""
+        batches = self._batches(phase, is_held_out=False)
+        mining = self._data.mining
+        if mining is None:
+            return batches
+        picker = HardWindows(
+            mining.bundle,
+            n_clips=mining.clips,
+            n_frames=phase.frames,
+            size_px=phase.size_px,
+            precision=self._recipe.precision,
+        )
+        return SyntheticBatches(batches.plan, picker=picker)
+
+    def typical(self, phase: PhaseRecipe) -> SyntheticBatches:
+        """Return the same without regard to what is hard."""
         return self._batches(phase, is_held_out=False)
 
     def held_out(self, phase: PhaseRecipe, n_batches: int) -> Iterator[Batch]:
@@ -103,6 +129,10 @@ class ManifestSource:
         )
         return DatasetBatches(self._manifest, plan)
 
+    def typical(self, phase: PhaseRecipe) -> DatasetBatches:
+        """Return the same."""
+        return self.training(phase)
+
     def held_out(self, phase: PhaseRecipe, n_batches: int) -> Iterator[Batch]:
         """Yield one window of each segment of the split `validation`, or of some evenly spaced."""
         views = EvaluationViews(
@@ -124,6 +154,8 @@ def open_source(recipe: Recipe) -> Source:
 
     Raises:
         DataError: a dataset cannot be read.
+        BundleError: the bundle of `data.mining` is not there.
+        TrainingError: it has other labels than the recipe.
     """
     if isinstance(recipe.data, SyntheticData):
         return SyntheticSource(recipe, recipe.data)

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from model.data.augment import Policy
-from model.data.synthetic import SyntheticBatches, SyntheticPlan
+from model.data.synthetic import Candidates, SyntheticBatches, SyntheticPlan
 from model.labels import LABELS
 from tests.model.data.stand_in import RENDERED, draw
 
 PLAN = SyntheticPlan(n_clips=8, n_frames=8, size_px=8, clip_frames=24, policy=None)
 LEFT = LABELS.index("left")
+
+
+@dataclass(frozen=True)
+class LateWindows:
+    """Finds windows worth learning from that show something going left at their end."""
+
+    n_clips: int = 3
+    stride: int = 4
+
+    def worth(self, candidates: Candidates) -> np.ndarray:
+        assert len(candidates.first_frames) == len(candidates.targets) == len(candidates.weights)
+        pictures = candidates.clip.pictures
+        ends = pictures[candidates.first_frames + PLAN.n_frames - 1, -1, -1, 0]
+        assert ((ends >= 20) == (candidates.targets[:, LEFT] == 1)).all()
+        return np.where(candidates.targets[:, LEFT] == 1, 1.0, 1e-6).astype(np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +80,34 @@ def test_a_batch_renders_few_new_clips() -> None:
     for step in range(PLAN.n_lanes, 12):
         made.batch(step)
     assert len(RENDERED) - before == (12 - PLAN.n_lanes) * PLAN.n_clips // PLAN.n_windows
-    assert len(made._pieces) <= PLAN.n_clips * PLAN.n_lanes
+    assert len(made._groups) <= PLAN.n_windows * PLAN.n_lanes
+
+
+def test_a_picker_decides_which_windows_are_learned_from() -> None:
+    """Those it finds worthless come only where there are not enough others; targets stay true."""
+    plan = replace(PLAN, policy=Policy())
+    made = SyntheticBatches(plan, draw, LateWindows())
+    in_order = [made.batch(step) for step in range(6)]
+    # Three steps of each lane, and those before whose clips the first one still shows.
+    n_groups = PLAN.n_lanes * (3 + PLAN.n_windows - 1)
+    assert len(RENDERED) == n_groups * 3 * PLAN.n_clips // PLAN.n_windows
+    assert len(made._groups) <= PLAN.n_windows * PLAN.n_lanes
+    plain = [SyntheticBatches(PLAN, draw, LateWindows()).batch(step) for step in range(6)]
+    alike = [batches().batch(step) for step in range(6)]
+    share = np.mean([batch.targets[:, LEFT] for batch in plain])
+    assert share > 1.5 * np.mean([batch.targets[:, LEFT] for batch in alike])
+    other = copy.copy(SyntheticBatches(plan, draw, LateWindows()))
+    for step in (5, 0, 3):
+        for own, again in zip(in_order[step], other.batch(step), strict=True):
+            np.testing.assert_array_equal(own, again)
+
+
+def test_a_picked_batch_shows_different_clips() -> None:
+    """Windows of a clip are spread over batches: hardly any batch has two of one."""
+    made = SyntheticBatches(PLAN, draw, LateWindows())
+    for step in range(8):
+        ids = clip_ids(made.batch(step).clips)
+        assert len(set(ids)) >= PLAN.n_clips - 2
 
 
 def test_lanes_streams_and_seeds_share_no_clip() -> None:
