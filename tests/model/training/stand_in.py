@@ -38,6 +38,11 @@ def tiny_recipe(**changes: object) -> Recipe:
     return Recipe.model_validate({**plain, **changes})
 
 
+def muon_recipe() -> Recipe:
+    """The same with Muon, which has slots of its own for kernels and AdamW's for the rest."""
+    return tiny_recipe(optimizer={"kind": "muon", "peak_learning_rate": 0.01, "warmup_steps": 2})
+
+
 @dataclass
 class BlockBatches:
     """`Batches` of blocks that move; label 0 left, label 1 right, others undecided.

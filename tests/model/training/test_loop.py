@@ -19,7 +19,7 @@ from model.training.checkpoint import Checkpoints
 from model.training.loop import TrainingLoop
 from model.training.recipe import PhaseRecipe, Recipe
 from tests.conftest import REPOSITORY
-from tests.model.training.stand_in import BlockBatches, BlockSource, tiny_recipe
+from tests.model.training.stand_in import BlockBatches, BlockSource, muon_recipe, tiny_recipe
 
 CHILD = [sys.executable, "-m", "tests.model.training.train_child"]
 
@@ -62,8 +62,11 @@ def kill_at(folder: Path, step: int) -> str:
 @pytest.mark.system
 @pytest.mark.timeout(300)
 def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
-    """SIGKILL in the first and in the second phase, resumed: every array is bit-equal."""
-    recipe = tiny_recipe()
+    """SIGKILL in the first and in the second phase, resumed: every array is bit-equal.
+
+    With Muon, which keeps AdamW's slots beside its own.
+    """
+    recipe = muon_recipe()
     whole = child(tmp_path / "whole")
     whole.communicate()
     assert whole.returncode == 0
