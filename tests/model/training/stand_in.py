@@ -86,6 +86,10 @@ class BlockSource:
     def training(self, phase: PhaseRecipe) -> Batches:
         return BlockBatches(phase, len(self._recipe.head.labels), self._recipe.seed)
 
+    def typical(self, phase: PhaseRecipe) -> BlockBatches:
+        """Return the same."""
+        return self.training(phase)
+
     def held_out(self, phase: PhaseRecipe, n_batches: int) -> Iterator[Batch]:
         batches = BlockBatches(phase, len(self._recipe.head.labels), 1000 + self._recipe.seed)
         return (batches.batch(step) for step in range(n_batches))
