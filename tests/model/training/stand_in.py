@@ -86,7 +86,7 @@ class BlockSource:
     def training(self, phase: PhaseRecipe) -> Batches:
         return BlockBatches(phase, len(self._recipe.head.labels), self._recipe.seed)
 
-    def typical(self, phase: PhaseRecipe) -> BlockBatches:
+    def typical(self, phase: PhaseRecipe) -> Batches:
         """Return the same."""
         return self.training(phase)
 
