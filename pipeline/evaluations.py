@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +19,7 @@ from pipeline.arguments import CONTEXT, DEMO_SOURCES, SECONDS, YAML_FILE, assemb
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from model.data.manifest import Split
     from pipeline.cases import Use
     from pipeline.config import PipelineConfig
     from pipeline.exam import Plan
@@ -62,8 +63,11 @@ DATASET = click.option(
 SPLIT = click.option(
     "--split",
     type=click.Choice(["train", "validation", "test"]),
-    help="Part of the data set; all of it where absent.",
+    help="Part of the data set; where absent, what it keeps for this (evaluate: test, calibrate:"
+    " validation), or all of it where it keeps nothing.",
 )
+KEPT: Final[dict[str, Split]] = {"test": "test", "calibrate": "validation"}
+"""Part of a data set by use: what a bundle has learned from says nothing about it."""
 
 
 class _Rendered(click.IntRange):
@@ -251,6 +255,16 @@ def _settings(bundle: str, options: dict[str, Any]) -> PipelineConfig:
     return config.model_copy(update={"model": model})
 
 
+def _kept(path: Path, wanted: Split) -> Split | None:
+    """Return the part of a data set that is kept for a use, and tell; None where none is."""
+    from model.data.manifest import load_manifest
+
+    if not any(segment.split == wanted for segment in load_manifest(path).segments):
+        return None
+    _tell(f"{path}: taking its split {wanted}; --split takes another")
+    return wanted
+
+
 def _plan(bundle: str, options: dict[str, Any], use: Use) -> Plan:
     from model.bundle import load_manifest
     from model.labels import LABELS
@@ -259,6 +273,7 @@ def _plan(bundle: str, options: dict[str, Any], use: Use) -> Plan:
 
     path, split = options.pop("dataset", None), options.pop("split", None)
     times, crops = options.pop("views", "1x1").split("x")
+    split = split or (_kept(path, KEPT[use]) if path else None)
     choice = DatasetChoice(path, split, (int(times), int(crops))) if path else None
     kinds = {str(p.name): p.type for p in click.get_current_context().command.params}
     unset = {

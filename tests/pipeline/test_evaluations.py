@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from model.bundle import UNTRAINED, load_manifest, save_bundle, untrained_bundle
+from model.data.manifest import Manifest, Segment, save_manifest
+from pipeline import evaluations
 from pipeline.cli import main
 
 
@@ -130,3 +132,18 @@ def test_a_bundle_is_calibrated_and_tuned(bundle: Path, tmp_path: Path) -> None:
     assert one.calibration == two.calibration != {}
     assert set(two.thresholds) == set(two.labels)
     assert (bundle / "manifest.json").read_text() == before
+
+
+def test_a_data_set_is_asked_for_what_it_keeps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Evaluation takes the split test and says so; where there is none, everything is taken."""
+    segments = [
+        Segment("a.mp4", ("fall",), split="train"),
+        Segment("b.mp4", ("fall",), split="test"),
+    ]
+    save_manifest(Manifest(tmp_path, ("fall",), segments), tmp_path / "split.json")
+    assert evaluations._kept(tmp_path / "split.json", "test") == "test"
+    assert "split.json: taking its split test; --split takes another" in capsys.readouterr().err
+    assert evaluations._kept(tmp_path / "split.json", "validation") is None
+    assert evaluations.KEPT == {"test": "test", "calibrate": "validation"}
