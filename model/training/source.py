@@ -20,7 +20,8 @@ from model.data.loader import BatchLoader
 from model.data.manifest import Manifest, load_manifest
 from model.data.sampler import Sampling
 from model.data.synthetic import SyntheticBatches, SyntheticPlan
-from model.training.mining import HardWindows, check_mining
+from model.errors import TrainingError
+from model.training.mining import STRIDE, HardWindows, check_mining
 from model.training.recipe import ManifestData, PhaseRecipe, Recipe, SyntheticData
 
 
@@ -49,13 +50,22 @@ class SyntheticSource:
 
     Raises:
         BundleError: the bundle that finds what is hard is not there.
-        TrainingError: it has other labels than the recipe.
+        TrainingError: it has other labels than the recipe, or there is too little to pick from.
     """
 
     def __init__(self, recipe: Recipe, data: SyntheticData) -> None:
         self._recipe, self._data = recipe, data
         if data.mining is not None:
             check_mining(data.mining.bundle, recipe.head.labels)
+            for phase in recipe.phases:
+                # Of each clip at least so many windows may be picked, wherever the first begins.
+                n_each = max(1, (data.clip_frames - phase.frames + 1) // STRIDE)
+                if data.mining.clips * n_each < data.windows:
+                    raise TrainingError(
+                        f"data.mining.clips {data.mining.clips}: give {n_each} windows to pick from"
+                        f" each, too few for data.windows {data.windows}; raise it or"
+                        " data.clip_frames"
+                    )
 
     def training(self, phase: PhaseRecipe) -> SyntheticBatches:
         """Return augmented windows of train looks."""

@@ -101,3 +101,11 @@ def test_a_recipe_tells_of_the_bundle_by_name_and_hash(tmp_path: Path) -> None:
         "clips": 3,
         "weights_sha256": facts.weights_sha256,
     }
+
+
+def test_too_few_windows_to_pick_from_is_one_sentence() -> None:
+    """Not a failure of a worker later on."""
+    steps = {"size_px": 32, "frames": 8, "steps": 9, "batch": 8}
+    data = {"kind": "synthetic", "windows": 8, "clip_frames": 16, "mining": MINING}
+    with pytest.raises(TrainingError, match=r"data\.mining\.clips 2: .* data\.windows 8; raise it"):
+        open_source(tiny_recipe(data=data, phases=[steps]))
