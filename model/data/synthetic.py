@@ -157,7 +157,8 @@ class SyntheticBatches:
         self.plan = plan
         self.picker = picker
         self._renderer = renderer
-        # Windows of a batch's age 0 .. n_windows - 1, of every lane: 87 MB at 16 x 112 px.
+        # Windows of a batch's age 0 .. n_windows - 1, of every lane: 87 MB at 16 x 112 px and four
+        # windows a clip; with a picker the clips of up to n_windows times as many.
         self._groups: OrderedDict[tuple[int, int], list[_Cut]] = OrderedDict()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -210,11 +211,10 @@ class SyntheticBatches:
         return cuts
 
     def _cut(self, lane: int, group: int) -> list[_Cut]:
-        n_new = self.plan.n_clips // self.plan.n_windows
         if self.picker is not None:
             return self._picked(self.picker, lane, group)
         cuts = []
-        for number in range(n_new):
+        for number in range(self.plan.n_clips // self.plan.n_windows):
             clip, rng = self._render(lane, group, number)
             cuts += [_Cut(clip, int(first)) for first in self._choose(clip.truth, rng)]
         return cuts
