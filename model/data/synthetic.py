@@ -3,8 +3,10 @@
 In: a plan. Through: the renderer of `streamer.rendering`, windows, augmentation, targets.
 Out: `Batch`es. One rendered clip gives several windows, each to another batch: batch j of a lane
 takes window r of the clips that were new in batch j - r, so that every batch renders the same
-number of clips and holds each clip once. With a `Picker` more clips are rendered than needed, and
-it says which windows of all of them are worth learning from.
+number of clips and holds each clip once. Where windows are repeated, only every second (or third)
+batch of a lane has new clips, and each window comes again later, augmented anew. With a `Picker`
+more clips are rendered than needed, and it says which windows of all of them are worth learning
+from.
 Invariant: a batch depends on plan and step alone; what is kept between batches only saves time.
 """
 
@@ -42,6 +44,7 @@ class SyntheticPlan:
         size_px: side of the pictures.
         clip_frames: frames of a rendered clip.
         n_windows: windows cut from each rendered clip.
+        n_repeats: batches that each window is in, augmented anew in each.
         n_lanes: step s belongs to lane s % n_lanes, and lanes share no clip: so many worker
             processes, or a divisor of it, need not render the same clip twice.
         kinds: kinds of scenes with their weights; None leaves it to the renderer.
@@ -57,6 +60,7 @@ class SyntheticPlan:
     size_px: int = 112
     clip_frames: int = 72
     n_windows: int = 4
+    n_repeats: int = 1
     n_lanes: int = 2
     kinds: tuple[tuple[str | None, float], ...] = ((None, 1.0),)
     policy: Policy | None = DEFAULT
@@ -74,6 +78,8 @@ class SyntheticPlan:
                 "frames need more"
             )
         weights = [weight for _, weight in self.kinds]
+        if self.n_repeats < 1:
+            raise ValueError(f"n_repeats is {self.n_repeats}; it must be at least 1")
         if self.n_lanes < 1 or min(weights, default=0) < 0 or sum(weights) <= 0:
             raise ValueError("n_lanes and the weights of kinds must be positive")
 
@@ -166,7 +172,7 @@ class SyntheticBatches:
         return type(self), (self.plan, self._renderer, self.picker)
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step; renders `n_clips / n_windows` clips if called in order."""
+        """Return the batch of a step; in order one of `n_repeats` renders `n_clips / n_windows`."""
         if step < 0:
             raise ValueError(f"step is {step}; it must not be negative")
         plan = self.plan
@@ -174,10 +180,11 @@ class SyntheticBatches:
         clips = np.empty((plan.n_clips, plan.n_frames, plan.size_px, plan.size_px, 3), np.uint8)
         truths, places = [], []
         n_new = plan.n_clips // plan.n_windows
+        newest, lap = divmod(turn, plan.n_repeats)
         for place in range(plan.n_clips):
             # The oldest first: what is new then takes the place of what is not needed any more.
             age, number = plan.n_windows - 1 - place // n_new, place % n_new
-            shot = self._window(lane, turn - age, number, age)
+            shot = self._window(lane, newest - age, number, age * plan.n_repeats + lap)
             clips[place] = shot.clip
             truths.append(shot.truth)
             places.append(place_targets(shot.objects, shot.truth, plan.size_px))
@@ -189,14 +196,15 @@ class SyntheticBatches:
     def _judge(self, truth: Floats) -> tuple[Floats, Floats]:
         return window_targets(truth, np.array([len(truth) - 1]), self.plan.fps)
 
-    def _window(self, lane: int, group: int, number: int, age: int) -> Shot:
+    def _window(self, lane: int, group: int, number: int, turn: int) -> Shot:
+        """Return what clip `number` of a group gives to the batch `turn` turns after its first."""
         plan = self.plan
-        clip, first = self._group(lane, group)[number * plan.n_windows + age]
+        clip, first = self._group(lane, group)[number * plan.n_windows + turn % plan.n_windows]
         cut = slice(first, first + plan.n_frames)
         shot = Shot(clip.pictures[cut], clip.truth[cut], clip.objects.during(cut))
         if plan.policy is None:
             return shot
-        rng = np.random.default_rng(self._entropy(lane, group, number, 1 + age))
+        rng = np.random.default_rng(self._entropy(lane, group, number, 1 + turn))
         return augment(shot, rng, plan.policy)
 
     def _group(self, lane: int, group: int) -> list[_Cut]:

@@ -64,6 +64,8 @@ class SyntheticData(Strict):
     """Frames of a rendered clip."""
     windows: int = Field(4, ge=1, le=64)
     """Windows cut from each rendered clip, each for another batch; `batch` is a multiple of it."""
+    repeats: int = Field(1, ge=1, le=16)
+    """Batches that each window is in, augmented anew in each: less is rendered and mined."""
     lanes: int = Field(2, ge=1, le=64)
     """Sequences of clips that take turns; up to so many workers render no clip twice."""
     augment: bool = True

@@ -104,6 +104,7 @@ class SyntheticSource:
             size_px=phase.size_px,
             clip_frames=data.clip_frames,
             n_windows=data.windows,
+            n_repeats=1 if is_held_out else data.repeats,
             n_lanes=1 if is_held_out else data.lanes,
             kinds=tuple(kinds.items()) or ((None, 1.0),),
             policy=DEFAULT if data.augment and not is_held_out else None,

@@ -41,12 +41,18 @@ class Set:
     split: str
     kind: str = ""
     sizes: tuple[float, float] = SIZES
+    wish: str = ""
+
+    def way(self, ways: tuple[str, ...], shares: list[float] | None = None) -> str:
+        """Return where something goes: the way wished for, else one of `ways` by chance."""
+        way = str(self.rng.choice(ways, p=shares))
+        return self.wish or way
 
 
 def walker(of: Set) -> Figure:
     """Cast a person who goes somewhere."""
     build = random_build(of.rng, of.split)
-    wish = str(of.rng.choice(HEADINGS, p=[0.2, 0.2, 0.24, 0.22, 0.14]))
+    wish = of.way(HEADINGS, [0.2, 0.2, 0.24, 0.22, 0.14])
     course = _course(of, build.height_m, wish, log_uniform(of.rng, 0.6, 3.2))
     pose = rest(len(of.times_s))
     if of.rng.random() < 0.3:
@@ -91,26 +97,26 @@ def stander(of: Set) -> Figure:
 
 def driver(of: Set) -> Figure:
     """Cast a car, van or lorry."""
-    wish = str(of.rng.choice(HEADINGS, p=[0.22, 0.22, 0.24, 0.22, 0.1]))
+    wish = of.way(HEADINGS, [0.22, 0.22, 0.24, 0.22, 0.1])
     return vehicle(of.rng, _course(of, 1.5, wish, log_uniform(of.rng, 2.0, 14.0)), of.split)
 
 
 def cyclist(of: Set) -> Figure:
     """Cast a rider."""
-    wish = str(of.rng.choice(HEADINGS))
+    wish = of.way(HEADINGS)
     return bicycle(of.rng, _course(of, 1.7, wish, log_uniform(of.rng, 2.0, 6.0)), of.split)
 
 
 def beast(of: Set) -> Figure:
     """Cast an animal that walks or runs."""
-    wish = str(of.rng.choice(HEADINGS))
+    wish = of.way(HEADINGS)
     return animal(of.rng, _course(of, 0.6, wish, log_uniform(of.rng, 0.4, 4.0)), of.split)
 
 
 def roller(of: Set) -> Figure:
     """Cast a ball or a box that rolls or slides."""
     size = log_uniform(of.rng, 0.15, 0.8)
-    wish = str(of.rng.choice(HEADINGS))
+    wish = of.way(HEADINGS)
     course = _course(of, size, wish, log_uniform(of.rng, 0.5, 5.0))
     if of.split == "train" and of.rng.random() < 0.5:
         return ball(of.rng, course, size / 2)
@@ -164,7 +170,7 @@ def flyer(of: Set) -> Figure:
 
 def shape(of: Set) -> Figure:
     """Cast a shape of no kind that goes anywhere, also straight up and down."""
-    wish = str(of.rng.choice(["left", "right", "up", "down", "approach", "recede"]))
+    wish = of.way(("left", "right", "up", "down", "approach", "recede"))
     at, nearer = flight(of.rng, of.view, of.times_s, wish)
     turn = of.rng.normal(0, 0.8) * of.times_s * (of.rng.random() < 0.25) + of.rng.uniform(0, 6)
     size = log_uniform(of.rng, 0.05, 0.3)
@@ -172,8 +178,10 @@ def shape(of: Set) -> Figure:
 
 
 def floater(of: Set) -> Figure:
-    """Cast a shape or a bird that grows, shrinks or stays as it is whatever way it goes."""
+    """Cast a shape or bird that grows, shrinks or does neither whatever way it goes, or a hand."""
     rng, t = of.rng, of.times_s
+    if rng.random() < 0.2:
+        return reacher(of)
     wish = str(rng.choice(["left", "right", "up", "down", "any"]))
     at, _ = flight(rng, of.view, t, wish)
     if rng.random() < 0.25:
@@ -280,6 +288,16 @@ CASTS = {
     "floater": (floater, 0.0),
 }
 
+TRAVELLERS = {
+    "walker": 0.42,
+    "driver": 0.2,
+    "shape": 0.22,
+    "cyclist": 0.06,
+    "beast": 0.06,
+    "roller": 0.04,
+}
+"""What goes the way that is wished for."""
+
 
 LIKELIER = {
     "room": {"driver": 0.12, "cyclist": 0.3, "reacher": 1.5, "mover": 1.6, "gesturer": 1.4},
@@ -295,8 +313,10 @@ def chosen(of: Set, only: str | None = None) -> Figure:
     """Cast one object that does something, by the shares of `CASTS` or as asked for."""
     if only == "stander":
         return stander(of)
-    names = list(CASTS)
+    usual = {name: share for name, (_, share) in CASTS.items()}
+    usual = TRAVELLERS if only == "traveller" else usual
+    names = list(usual)
     factors = LIKELIER.get(of.kind, {})
-    shares = np.array([CASTS[name][1] * factors.get(name, 1.0) for name in names])
-    name = only or names[int(of.rng.choice(len(names), p=shares / shares.sum()))]
+    shares = np.array([usual[name] * factors.get(name, 1.0) for name in names])
+    name = only if only in CASTS else names[int(of.rng.choice(len(names), p=shares / shares.sum()))]
     return CASTS[name][0](of)

@@ -32,7 +32,10 @@ MARGIN: Final = 0.18
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a kind of clip is made of: numbers of objects and chances of nuisances."""
+    """What a kind of clip is made of: numbers of objects and chances of nuisances.
+
+    With `ways` the objects of a clip go one of two ways by turns.
+    """
 
     share: float
     movers: tuple[int, ...] = (0,)
@@ -42,6 +45,7 @@ class Recipe:
     is_night: bool = False
     is_plain: bool = False
     sizes: tuple[float, float] = cast.SIZES
+    ways: tuple[tuple[str, str], ...] = ()
 
 
 FEWEST_SEEN: Final = 8
@@ -69,6 +73,19 @@ KINDS: Final[dict[str, Recipe]] = {
     "plain": Recipe(0.0, (1, 1, 1, 2), (0, 0, 1), is_plain=True, sizes=(0.3, 1.1)),
     # Only where it is asked for: on the ground what goes up also goes away; here it need not.
     "growth": Recipe(0.0, (1, 1, 2), only="floater"),
+    # Only where it is asked for: what one object does says nothing about the others.
+    "opposed": Recipe(
+        0.0,
+        (2, 2, 3, 4),
+        only="traveller",
+        ways=(
+            ("approach", "recede"),
+            ("recede", "approach"),
+            ("approach", "any"),
+            ("recede", "any"),
+            ("left", "right"),
+        ),
+    ),
 }
 
 
@@ -191,8 +208,11 @@ def _actors(of: cast.Set, recipe: Recipe, stage: Stage, faintest: float) -> list
     seen = replace(weather(rng, stage.picture.reshape(-1, 3).mean(axis=0)), faint=faintest)
     for _ in range(int(rng.choice(recipe.standers))):
         _cast(of, stage, seen, "stander").imprint()
-    actors = []
-    for _ in range(int(rng.choice(recipe.movers))):
+    actors: list[Actor] = []
+    n_movers = int(rng.choice(recipe.movers))
+    ways = recipe.ways[int(rng.integers(len(recipe.ways)))] if recipe.ways else ("",)
+    for number in range(n_movers):
+        of = replace(of, wish=ways[number % len(ways)])
         tries = [_cast(of, stage, seen, recipe.only)]
         while tries[-1].n_seen() < FEWEST_SEEN and len(tries) < MOST_TRIES:
             tries.append(_cast(of, stage, seen, recipe.only))

@@ -83,6 +83,35 @@ def test_a_batch_renders_few_new_clips() -> None:
     assert len(made._groups) <= PLAN.n_windows * PLAN.n_lanes
 
 
+def test_repeated_windows_come_again_later_and_less_is_rendered() -> None:
+    """Each is in two batches, n_windows turns of its lane apart; half the clips are rendered."""
+    plan = replace(PLAN, n_repeats=2)
+    made = batches(plan)
+    seen: dict[tuple[int, ...], list[int]] = {}
+    for step in range(0, 48, PLAN.n_lanes):
+        clips = made.batch(step).clips
+        ids = clip_ids(clips)
+        assert len(set(ids)) == PLAN.n_clips
+        for clip_id, first in zip(ids, clips[:, 0, -1, -1, 0].tolist(), strict=True):
+            seen.setdefault((*clip_id, first), []).append(step)
+    apart = PLAN.n_windows * PLAN.n_lanes
+    whole = [steps for steps in seen.values() if apart <= steps[0] < 48 - apart]
+    assert len(whole) > 40
+    assert all(steps == [steps[0], steps[0] + apart] for steps in whole)
+    # 24 turns have 12 groups of new clips; those before them show in the first turns.
+    n_groups = 24 // 2 + PLAN.n_windows - 1
+    assert len(RENDERED) == n_groups * PLAN.n_clips // PLAN.n_windows
+
+
+def test_repeated_windows_are_augmented_anew() -> None:
+    """The newest windows of a batch are those of two groups' age later, and look different then."""
+    apart = PLAN.n_windows * PLAN.n_lanes
+    for policy in (None, Policy()):
+        made = batches(replace(PLAN, n_repeats=2, policy=policy))
+        newest, again = made.batch(8).clips[6:8], made.batch(8 + apart).clips[2:4]
+        assert np.array_equal(newest, again) == (policy is None)
+
+
 def test_a_picker_decides_which_windows_are_learned_from() -> None:
     """Those it finds worthless come only where there are not enough others; targets stay true."""
     plan = replace(PLAN, policy=Policy())
@@ -178,6 +207,7 @@ def test_augmentation_renames_before_the_targets_are_judged() -> None:
         ({"n_clips": 6}, "n_clips is 6"),
         ({"seed": -1}, "seed is -1"),
         ({"clip_frames": 9}, "clip_frames is 9"),
+        ({"n_repeats": 0}, "n_repeats is 0"),
         ({"kinds": ((None, 0.0),)}, "weights of kinds"),
     ],
 )

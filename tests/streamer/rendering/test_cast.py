@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from streamer.rendering.cast import CASTS, Set, chosen, floater, gesturer, stander
+from streamer.rendering.cast import CASTS, TRAVELLERS, Set, chosen, floater, gesturer, stander
 from tests.streamer.rendering.staging import level_view
 
 TIMES = np.arange(40) / 10
@@ -45,6 +47,25 @@ def test_the_kind_of_place_changes_who_comes() -> None:
         names = [chosen(cast_set(seed, kind=kind)).name for seed in range(60)]
         counts[kind] = sum(name in ("sedan", "suv", "van", "truck") for name in names)
     assert counts["room"] < counts["street"]
+
+
+@pytest.mark.parametrize("name", list(TRAVELLERS))
+def test_travellers_go_the_way_wished_for(name: str) -> None:
+    """Whoever is asked to go away is farther at the end, in all but a few turning courses."""
+    for wish, sign in (("approach", -1), ("recede", 1)):
+        farther = []
+        for seed in range(20):
+            of = replace(cast_set(seed), wish=wish)
+            figure = chosen(of, name)
+            depth = of.view.project(figure.points[:, figure.core].mean(axis=1))[1]
+            farther.append(sign * (depth[-1] - depth[0]) > 0)
+        assert np.mean(farther) >= 0.8, (wish, farther)
+
+
+def test_hands_float_too() -> None:
+    """A hand that comes into the picture and leaves it does not grow."""
+    names = {floater(cast_set(seed)).name for seed in range(40)}
+    assert {"hand", "shape"} <= names
 
 
 def test_floaters_grow_and_go_independently() -> None:

@@ -59,12 +59,22 @@ def test_without_objects_no_motion_is_told() -> None:
 def test_plain_clips_come_only_where_asked_for_and_show_large_objects() -> None:
     """No seed gives one by chance; the largest object of most is over a quarter of the height."""
     kinds = {render_clip(seed, SMALL).facts["kind"] for seed in range(40)}
-    assert kinds.isdisjoint({"plain", "growth"})
+    assert kinds.isdisjoint({"plain", "growth", "opposed"})
     heights = []
     for seed in range(12):
         boxes = render_clip(seed, spec("plain")).boxes
         heights.append(np.nanmax(boxes[..., 3] - boxes[..., 1]))
     assert np.median(heights) > 0.25
+
+
+def test_opposed_clips_show_what_ordinary_ones_hardly_do() -> None:
+    """Something comes nearer while something else goes away, several times as often."""
+    shares = {}
+    for kind in ("opposed", "object"):
+        labels = np.stack([render_clip(seed, spec(kind)).labels for seed in range(60)])
+        nearer, away = (labels[..., LABELS.index(label)] == 1 for label in ("approach", "recede"))
+        shares[kind] = float((nearer & away).mean())
+    assert shares["opposed"] > max(0.03, 3 * shares["object"]), shares
 
 
 @pytest.mark.parametrize("kind", ["lighting", "camera", "tamper", "background"])
