@@ -2,7 +2,8 @@
 
 In: replayed videos and a budget. Through: every label tries every setting of a grid on its own,
 left and right as one, and up and down; the budget is then shared out among labels until all
-together keep to it. Out: limits for each label, and what they cost and bring.
+together keep to it, and what is left of it goes to those labels with which most is found. Out:
+limits for each label, and what they cost and bring.
 Invariant: on the videos it was given, the chosen limits keep to the budget, or it is said that none
 does.
 """
@@ -42,6 +43,8 @@ MIN_EVENTS = 3
 `STRICTER` steps only as far as the budget wants it."""
 STRICTER = tuple(np.arange(0.0, 8.1, 0.5).tolist())
 STRICTER_COST = 0.1
+LEAST_GAIN = 0.002
+"""Recall, less the cost of delay, that a label must bring to get more of the budget."""
 SHARES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.25, 0.2, 0.16, 0.12, 0.09, 0.06, 0.03, 0.0)
 """Shares of the budget each label may use; labels often alarm together. In steps
 of a half, 4.6 false alarms an hour were used of a budget of 12 instead of 7.4, and the median alert
@@ -61,6 +64,10 @@ class Trial:
     limits: Threshold
     worth: float
     false_per_hour: float
+
+
+Chosen = dict[tuple[str, ...], Threshold]
+"""Limits of each group of labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,11 @@ class Tuned:
     untuned: tuple[str, ...]
 
     @property
+    def worth(self) -> float:
+        """Return the recall less the cost of delay."""
+        return self.recall - DELAY_COST * self.delay_p50_s
+
+    @property
     def false_per_hour_limit(self) -> float:
         """Return the rate that 95 % confidence still allows (Poisson)."""
         if not self.hours:
@@ -94,6 +106,10 @@ class Tuned:
 
         n_false = round(self.false_per_hour * self.hours)
         return float(chi2.ppf(0.95, 2 * n_false + 2)) / 2 / self.hours
+
+
+Outcome = Callable[[Chosen], Tuned]
+"""What limits of all groups bring together."""
 
 
 def grid() -> list[Threshold]:
@@ -148,14 +164,47 @@ def tune(
             found = [_try(videos, group, {}, limit) for limit in grid()]
             limits[group[0]] = choose(found, math.inf).limits
 
-    def outcome(share: float) -> Tuned:
-        budget = share * max_fa_per_hour
-        chosen = {group: choose(found, budget).limits for group, found in trials.items()}
-        each = {label: found for group, found in chosen.items() for label in group}
+    def outcome(chosen: Chosen) -> Tuned:
+        each = {label: limit for group, limit in chosen.items() for label in group}
         return _measure(videos, limits | each, max_fa_per_hour, tuple(untuned))
 
-    outcomes = (outcome(share) for share in SHARES)
-    return next((found for found in outcomes if found.is_met), outcome(0.0))
+    def within(share: float) -> Chosen:
+        budget = share * max_fa_per_hour
+        return {group: choose(found, budget).limits for group, found in trials.items()}
+
+    shared = [within(share) for share in SHARES]
+    level = next((at for at, chosen in enumerate(shared) if outcome(chosen).is_met), -1)
+    tell("sharing out what is left of the budget")
+    return relaxed(shared[level::-1], outcome)
+
+
+def relaxed(steps: Sequence[Chosen], outcome: Outcome) -> Tuned:
+    """Give single labels looser limits for as long as more is found and the budget is kept.
+
+    Args:
+        steps: limits that labels get of equal shares, ever larger ones; the first is begun with.
+        outcome: of any limits.
+    """
+    chosen = steps[0]
+    best = outcome(chosen)
+    while best.is_met:
+        nexts = {
+            group: _after([each[group] for each in steps], own) for group, own in chosen.items()
+        }
+        tried = [chosen | {group: limit} for group, limit in nexts.items() if limit is not None]
+        found = [(outcome(each), each) for each in tried]
+        kept = [pair for pair in found if pair[0].is_met]
+        better, each = max(kept, key=lambda pair: pair[0].worth, default=(best, chosen))
+        if not better.worth > best.worth + LEAST_GAIN:
+            break
+        best, chosen = better, each
+    return best
+
+
+def _after(limits: Sequence[Threshold], own: Threshold) -> Threshold | None:
+    """Return the first other limits that come after a label's own, if any."""
+    later = limits[limits.index(own) + 1 :]
+    return next((limit for limit in later if limit != own), None)
 
 
 def groups_of(words: Vocabulary) -> list[tuple[str, ...]]:

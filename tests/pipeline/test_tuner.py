@@ -81,6 +81,54 @@ def test_directions_share_their_limits_where_a_bundle_has_both() -> None:
     assert tuner.groups_of(own) == [("fall",), ("left",)]
 
 
+def steps_of(*shares: float) -> list[tuner.Chosen]:
+    """Limits of two labels; those of `left` do not change between the two smallest shares."""
+    return [
+        {
+            ("left", "right"): Threshold(on=1 - max(share, 0.2), off=0.01),
+            ("recede",): Threshold(on=1 - share, off=0.01),
+        }
+        for share in shares
+    ]
+
+
+def told_of(left_gain: float, recede_gain: float, budget: float = 10.0) -> tuner.Outcome:
+    """The looser a label, the more it finds and the more often it is wrong, 10 an hour at most."""
+
+    def outcome(chosen: tuner.Chosen) -> Tuned:
+        left, recede = (1 - limit.on for limit in chosen.values())
+        false = 10 * left + 10 * recede
+        each = {label: limit for group, limit in chosen.items() for label in group}
+        recall = left_gain * left + recede_gain * recede
+        return Tuned(each, false, recall, 0.0, 1.0, is_met=false <= budget + 1e-9, untuned=())
+
+    return outcome
+
+
+def test_what_is_left_of_the_budget_goes_where_most_is_found() -> None:
+    """One label takes all that equal shares left over, step by step; a step without change too."""
+    steps = steps_of(0.1, 0.2, 0.4, 0.6, 0.8)
+    found = tuner.relaxed(steps, told_of(0.5, 0.1))
+    assert (1 - found.limits["left"].on, 1 - found.limits["recede"].on) == pytest.approx((0.8, 0.2))
+    found = tuner.relaxed(steps, told_of(0.1, 0.5))
+    assert (1 - found.limits["left"].on, 1 - found.limits["recede"].on) == pytest.approx((0.2, 0.8))
+    assert found.is_met
+
+
+def test_limits_are_not_looser_for_nothing() -> None:
+    """A label that finds no more keeps its limits, and a budget that is broken is not asked."""
+    steps = steps_of(0.1, 0.2, 0.4)
+    assert tuner.relaxed(steps, told_of(0.0, 0.0)).limits["recede"].on == 0.9
+    calls: list[tuner.Chosen] = []
+
+    def outcome(chosen: tuner.Chosen) -> Tuned:
+        calls.append(chosen)
+        return told_of(0.5, 0.5, budget=0.0)(chosen)
+
+    assert not tuner.relaxed(steps, outcome).is_met
+    assert calls == steps[:1]
+
+
 @pytest.fixture(scope="module")
 def videos() -> list[Video]:
     """Objects that score 0.9 for left, and a shaking camera that scores 0.8 for right."""
