@@ -26,7 +26,7 @@ SMALL = [
 
 
 def trial(on: float, worth: float, false_per_hour: float) -> Trial:
-    return Trial(Threshold(on=on, off=0.1), worth, false_per_hour)
+    return Trial(Threshold(on=on, off=0.01), worth, false_per_hour)
 
 
 def test_the_best_setting_within_the_budget_is_chosen() -> None:
@@ -85,8 +85,8 @@ def steps_of(*shares: float) -> list[tuner.Chosen]:
     """Limits of two labels; those of `left` do not change between the two smallest shares."""
     return [
         {
-            ("left", "right"): Threshold(on=1 - max(share, 0.2), off=0.01),
-            ("recede",): Threshold(on=1 - share, off=0.01),
+            ("left", "right"): trial(1 - max(share, 0.2), max(share, 0.2), max(share, 0.2)),
+            ("recede",): trial(1 - share, share, share),
         }
         for share in shares
     ]
@@ -96,9 +96,9 @@ def told_of(left_gain: float, recede_gain: float, budget: float = 10.0) -> tuner
     """The looser a label, the more it finds and the more often it is wrong, 10 an hour at most."""
 
     def outcome(chosen: tuner.Chosen) -> Tuned:
-        left, recede = (1 - limit.on for limit in chosen.values())
+        left, recede = (1 - trial.limits.on for trial in chosen.values())
         false = 10 * left + 10 * recede
-        each = {label: limit for group, limit in chosen.items() for label in group}
+        each = {label: trial.limits for group, trial in chosen.items() for label in group}
         recall = left_gain * left + recede_gain * recede
         return Tuned(each, false, recall, 0.0, 1.0, is_met=false <= budget + 1e-9, untuned=())
 
@@ -127,6 +127,22 @@ def test_limits_are_not_looser_for_nothing() -> None:
 
     assert not tuner.relaxed(steps, outcome).is_met
     assert calls == steps[:1]
+
+
+def test_of_many_labels_only_those_with_most_to_gain_are_asked() -> None:
+    """An operator's 400 labels need not all be tried in every round."""
+    labels = [(f"label {number}",) for number in range(40)]
+    first = {group: trial(0.9, 0.0, 0.0) for group in labels}
+    second = {group: trial(0.5, number / 40, 0.1) for number, group in enumerate(labels)}
+    calls: list[tuner.Chosen] = []
+
+    def outcome(chosen: tuner.Chosen) -> Tuned:
+        calls.append(chosen)
+        return Tuned({}, 0.0, 0.5, 0.0, 1.0, is_met=True, untuned=())
+
+    tuner.relaxed([first, second], outcome)
+    asked = {group for chosen in calls[1:] for group in labels if chosen[group] != first[group]}
+    assert asked == set(labels[-tuner.MOST_TRIED :])
 
 
 @pytest.fixture(scope="module")
