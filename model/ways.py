@@ -23,6 +23,7 @@ from model.comparison import BASELINE, Absent
 from model.config import ModelConfig
 from model.cost import step_macs
 from model.engines import Engine, has_native_bfloat16, open_classifier, prepare
+from model.engines.banner import without_banner
 from model.errors import EngineFailedError
 from model.plan import Plan
 from model.trace import Tracer
@@ -92,7 +93,8 @@ class Subject:
     def network(self) -> Any:
         """The unfused Keras network, float32."""
         prepare()
-        from model.bresnet import BResNet162Plus1DD
+        with without_banner():
+            from model.bresnet import BResNet162Plus1DD
 
         bundle = self.bundle()
         facts = bundle.manifest
@@ -146,7 +148,8 @@ def keras_ways(subject: Subject) -> Iterator[Way]:
 def gemm_ways(side: int) -> Iterator[Way]:
     """Yield a large matrix product in each precision: the measured peak of this machine."""
     prepare()
-    import tensorflow as tf
+    with without_banner():
+        import tensorflow as tf
 
     product = tf.function(tf.matmul, autograph=False)
     values = np.random.default_rng(0).standard_normal((2, side, side), np.float32)

@@ -16,6 +16,7 @@ from pathlib import Path
 from model.bundle import Bundle
 from model.classifier import Classifier
 from model.config import ModelConfig
+from model.engines.banner import without_banner
 from model.errors import EngineUnavailableError
 from model.telemetry import switch_off
 
@@ -25,9 +26,9 @@ _ENGINES = {
 }
 """Engine name, which is that of its distribution too -> module, class."""
 
-_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
-"""Must stand before TensorFlow is imported: no start-up banner on stderr, and Keras on the same
-runtime."""
+_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+"""Must stand before TensorFlow is imported: nothing about GPUs it did not find, and Keras on the
+same runtime. What fails comes as an exception whatever the level."""
 
 PRECISIONS = {
     "tensorflow": ("float32", "bfloat16"),
@@ -94,7 +95,9 @@ def open_classifier(bundle: Bundle, config: ModelConfig) -> Classifier:
         )
     module, name = _ENGINES[config.engine]
     prepare()
-    classifier: Classifier = getattr(importlib.import_module(module), name)(bundle, config)
+    with without_banner():
+        loaded = importlib.import_module(module)
+    classifier: Classifier = getattr(loaded, name)(bundle, config)
     return classifier
 
 

@@ -6,6 +6,7 @@ Invariant: nothing of Keras is imported before it is asked for.
 
 from __future__ import annotations
 
+from model.engines.banner import without_banner
 from model.errors import TrainingError
 
 BACKENDS = ("tensorflow", "jax")
@@ -21,7 +22,8 @@ def backend() -> str:
         TrainingError: Keras is set to a backend that is not installed, or that cannot train here.
     """
     try:
-        import keras
+        with without_banner():
+            import keras
     except ImportError as err:
         raise TrainingError(
             f"Keras is set to a backend whose library {err.name} is not installed; unset"

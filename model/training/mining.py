@@ -19,6 +19,7 @@ from model.bundle import load_bundle
 from model.data.batch import Clips, Floats
 from model.data.synthetic import Candidates
 from model.engines import has_native_bfloat16, prepare
+from model.engines.banner import without_banner
 from model.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def _form(precision: str) -> str:
 def _network(bundle: str, n_frames: int, size_px: int, precision: str) -> tuple[Graph, int]:
     """Return the graph of a bundle, and how many clips it takes at once."""
     prepare()
-    from model.engines.tensorflow_choice import FORMS, Way, chunk_size, graph_of
+    with without_banner():
+        from model.engines.tensorflow_choice import FORMS, Way, chunk_size, graph_of
 
     loaded = load_bundle(bundle)
     facts = loaded.manifest.model_copy(update={"frames": n_frames, "size_px": size_px})
