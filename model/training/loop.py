@@ -26,7 +26,7 @@ from model.training.journal import Journal, read_rows
 from model.training.network import PLACED
 from model.training.objective import coarser, draw_mix
 from model.training.recipe import PhaseRecipe, Recipe
-from model.training.run import Run, begin
+from model.training.run import Run, begin, bundle_weights
 from model.training.source import Source, loader
 from model.training.state import decay_at
 from model.training.step import Progress
@@ -106,11 +106,12 @@ class TrainingLoop:
         return self.step == recipe.steps
 
     def export(self, folder: Path) -> None:
-        """Write the averaged weights as a bundle, with statistics of their own."""
+        """Write the averaged weights, and what is kept of the first, as a bundle, settled anew."""
         recipe, phase = self.run.recipe, self.run.recipe.phases[-1]
         with loader(self._source.typical(phase), 0, recipe.workers) as batches:
             some = itertools.islice(batches, recipe.statistics_batches)
-            weights = settle_statistics(self.run.trainer, self.run.state.averaged(), some)
+            averaged = bundle_weights(recipe, self.run.state.averaged())
+            weights = settle_statistics(self.run.trainer, averaged, some)
         write_bundle(recipe, weights, folder)
 
     def _phase(self, journal: Journal) -> None:

@@ -129,6 +129,8 @@ class InitRecipe(Strict):
     new_head: bool = False
     """Begin with new score weights although the labels are those of the bundle; where they
     differ, it is always so."""
+    kept: float = Field(0.0, ge=0, lt=1)
+    """Share of these weights in those of the bundle at the end: brings back what was forgotten."""
     freeze: tuple[str, ...] = ()
     """Stages that keep their weights and statistics: the first ones, without gaps."""
 
@@ -258,5 +260,5 @@ class Recipe(Strict):
         """Return a hash of everything that decides the weights; hexadecimal."""
         loose = {"checkpoint_s", "workers", "statistics_batches", "bundle_weights"}
         loose |= {"description", "licence"}
-        text = self.model_dump_json(exclude=loose)
+        text = self.model_dump_json(exclude={**dict.fromkeys(loose, True), "init": {"kept"}})
         return hashlib.sha256(text.encode()).hexdigest()

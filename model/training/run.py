@@ -27,6 +27,7 @@ from model.training.recipe import Recipe
 from model.training.state import TrainingState
 from model.training.step import Shares, Trainer
 
+Weights = dict[str, npt.NDArray[np.float32]]
 _DTYPES = {"float32": "float32", "mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 
 
@@ -103,7 +104,31 @@ def _has_float16() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def start_weights(recipe: Recipe) -> dict[str, npt.NDArray[np.float32]]:
+def bundle_weights(recipe: Recipe, averaged: Weights) -> Weights:
+    """Return what the bundle gets: the averaged weights, and `init.kept` of those of the start.
+
+    References:
+        Robust fine-tuning of zero-shot models, arXiv:2109.01903, section 3.
+    """
+    if recipe.init is None or not recipe.init.kept:
+        return averaged
+    share, first = recipe.init.kept, start_weights(recipe)
+    # A new layer of scores began with chance: there is nothing to keep.
+    new = ("scores/kernel", "scores/bias") if _has_new_head(recipe) else ()
+    return {
+        name: value if name in new else (1 - share) * value + np.float32(share) * first[name]
+        for name, value in averaged.items()
+    }
+
+
+def _has_new_head(recipe: Recipe) -> bool:
+    """Say whether the layer of scores is not that of the bundle to begin with."""
+    if recipe.init is None or recipe.init.new_head:
+        return True
+    return load_bundle(recipe.init.bundle).manifest.labels != recipe.head.labels
+
+
+def start_weights(recipe: Recipe) -> Weights:
     """Draw the first weights, or take them from the recipe's bundle."""
     head = recipe.head
     shapes = weight_shapes(head.units, len(head.labels))
@@ -125,7 +150,7 @@ def start_weights(recipe: Recipe) -> dict[str, npt.NDArray[np.float32]]:
                 " them equal"
             )
     taken = {**drawn, **bundle.weights}
-    if bundle.manifest.labels == head.labels and not recipe.init.new_head:
+    if not _has_new_head(recipe):
         # A calibration belongs to the weights it was fitted to.
         layer = bundle.trained_scores or (bundle.score_kernel, bundle.score_bias)
         taken |= dict(zip(("scores/kernel", "scores/bias"), layer, strict=True))

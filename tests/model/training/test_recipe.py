@@ -78,4 +78,8 @@ def test_the_fingerprint_follows_what_decides_the_weights() -> None:
     )
     assert tiny_recipe().fingerprint() == same.fingerprint()
     assert tiny_recipe().fingerprint() != tiny_recipe(seed=4).fingerprint()
+    begun = tiny_recipe(init={"bundle": "x"})
+    assert begun.fingerprint() == tiny_recipe(init={"bundle": "x", "kept": 0.5}).fingerprint()
+    assert begun.fingerprint() != tiny_recipe(init={"bundle": "y"}).fingerprint()
+    assert begun.fingerprint() != tiny_recipe().fingerprint()
     assert Recipe.model_validate(same.model_dump()) == same

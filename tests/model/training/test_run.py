@@ -12,7 +12,7 @@ from model.bundle import UNTRAINED, save_bundle, untrained_bundle
 from model.engines import has_native_bfloat16
 from model.errors import TrainingError
 from model.training.network import first_weights, weight_shapes
-from model.training.run import activation_dtype, start_weights
+from model.training.run import activation_dtype, bundle_weights, start_weights
 from tests.model.training.stand_in import tiny_recipe
 
 
@@ -59,6 +59,23 @@ def test_fine_tuning_takes_the_weights_of_a_bundle(tmp_path: Path, is_new: bool)
         data={"kind": "manifest", "path": "clips.json"},
     )
     assert start_weights(other)["scores/kernel"].shape == (8, 2)
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_the_bundle_keeps_a_share_of_the_weights_of_the_start(tmp_path: Path, is_new: bool) -> None:
+    """Of all layers but new scores, which began with chance."""
+    bundle = untrained_bundle(UNTRAINED.model_copy(update={"units": 8, "name": "mine"}))
+    save_bundle(bundle, tmp_path / "mine")
+    init = {"bundle": str(tmp_path / "mine"), "new_head": is_new}
+    first = start_weights(tiny_recipe(init=init))
+    learned = {name: array + 1 for name, array in first.items()}
+    found = bundle_weights(tiny_recipe(init=init | {"kept": 0.25}), learned)
+    for name, array in found.items():
+        gained = 1.0 if is_new and name.startswith("scores/") else 0.75
+        assert array.dtype == np.float32
+        np.testing.assert_allclose(array, first[name] + gained, rtol=0, atol=1e-5)
+    assert bundle_weights(tiny_recipe(init=init), learned) is learned
+    assert bundle_weights(tiny_recipe(), learned) is learned
 
 
 def test_a_bundle_of_another_form_is_refused() -> None:
