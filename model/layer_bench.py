@@ -18,6 +18,7 @@ from model.bench import PAUSE_S, Tell, measure
 from model.breakdown import Breakdown, Breakdowns
 from model.cost import pooled_macs
 from model.engines import engines, has_native_bfloat16, prepare
+from model.engines.banner import without_banner
 from model.machine import this_machine
 from model.pooled import PooledPlan
 from model.trace import Node, Tracer
@@ -86,7 +87,9 @@ def traced_ways(subject: Subject, engine: str, precision: str) -> Iterator[Trace
     """Yield the full window and every exact step of an engine, ready to be taken apart."""
     prepare()
     module, name = _TRACERS[engine]
-    make: Callable[..., Tracer] = getattr(importlib.import_module(module), name)
+    with without_banner():
+        loaded = importlib.import_module(module)
+    make: Callable[..., Tracer] = getattr(loaded, name)
     tracer = make(subject.bundle(), precision, subject.hops)
     steppers = {hop: tracer.stepper(hop) for hop in subject.hops}
     ways = {0: full_way(subject, tracer)}
