@@ -61,9 +61,9 @@ class HardWindows:
         return bounded_loss(self._scores(clips), candidates.targets, candidates.weights)
 
     def _scores(self, clips: Clips) -> Floats:
+        graph, chunk = _network(self.bundle, self.n_frames, self.size_px, _form(self.precision))
         from model.engines.tensorflow_choice import run
 
-        graph, chunk = _network(self.bundle, self.n_frames, self.size_px, _form(self.precision))
         return run(graph, clips, chunk)[0]
 
 

@@ -22,7 +22,7 @@ from model.data.sampler import Sampling
 from model.data.synthetic import SyntheticBatches, SyntheticPlan
 from model.errors import TrainingError
 from model.training.mining import STRIDE, HardWindows, check_mining
-from model.training.recipe import ManifestData, PhaseRecipe, Recipe, SyntheticData
+from model.training.recipe import Kinds, ManifestData, PhaseRecipe, Recipe, SyntheticData
 
 
 class Source(Protocol):
@@ -50,11 +50,15 @@ class SyntheticSource:
 
     Raises:
         BundleError: the bundle that finds what is hard is not there.
-        TrainingError: it has other labels than the recipe, or there is too little to pick from.
+        TrainingError: it has other labels than the recipe, there is too little to pick from, or
+            nobody renders a kind of scenes that the recipe names.
     """
 
     def __init__(self, recipe: Recipe, data: SyntheticData) -> None:
         self._recipe, self._data = recipe, data
+        _check_kinds("data.kinds", data.kinds)
+        for index, phase in enumerate(recipe.phases):
+            _check_kinds(f"phases[{index}].kinds", phase.kinds)
         if data.mining is not None:
             check_mining(data.mining.bundle, recipe.head.labels)
             for phase in recipe.phases:
@@ -110,6 +114,18 @@ class SyntheticSource:
             policy=DEFAULT if data.augment and not is_held_out else None,
         )
         return SyntheticBatches(plan)
+
+
+def _check_kinds(key: str, kinds: Kinds) -> None:
+    from streamer.rendering.clip import KINDS
+
+    unknown = sorted(kinds.keys() - KINDS.keys())
+    if unknown:
+        raise TrainingError(
+            f"{key}: {unknown[0]} is no kind of scenes; choose among {', '.join(KINDS)}"
+        )
+    if kinds and not sum(kinds.values()):
+        raise TrainingError(f"{key}: every share is 0; give one kind a share, or leave them out")
 
 
 class ManifestSource:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.data.manifest import Manifest, Segment, save_manifest
-from model.errors import DataError
+from model.errors import DataError, TrainingError
 from model.training.source import ManifestSource, SyntheticSource, loader, open_source
 from tests.model.training.stand_in import BlockSource, tiny_recipe
 
@@ -46,6 +46,24 @@ def test_a_phase_may_begin_with_scenes_of_its_own_kinds() -> None:
     assert kinds == [(("plain", 3.0), ("empty", 1.0)), (("crowd", 1.0),)]
     held_out = [next(iter(source.held_out(phase, 1))).clips for phase in recipe.phases]
     np.testing.assert_array_equal(*held_out)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "phase_kinds", "sentence"),
+    [
+        ({"oposed": 1.0}, {}, r"^data\.kinds: oposed is no kind .* choose among .*opposed"),
+        ({}, {"empty": 1.0, "party": 0.5}, r"^phases\[0\]\.kinds: party is no kind of scenes"),
+        ({"empty": 0.0}, {}, r"^data\.kinds: every share is 0; give one kind a share"),
+    ],
+)
+def test_kinds_that_nobody_renders_are_told_at_once(
+    kinds: dict[str, float], phase_kinds: dict[str, float], sentence: str
+) -> None:
+    """Before a worker process is begun, with the key and what there is."""
+    steps = {"size_px": 32, "frames": 8, "steps": 9, "batch": 4, "kinds": phase_kinds}
+    data = {"kind": "synthetic", "windows": 2, "clip_frames": 12, "kinds": kinds}
+    with pytest.raises(TrainingError, match=sentence):
+        open_source(tiny_recipe(data=data, phases=[steps]))
 
 
 def test_a_manifest_gives_its_splits(tmp_path: Path) -> None:
