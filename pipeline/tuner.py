@@ -47,7 +47,7 @@ LEAST_GAIN = 0.002
 """Recall, less the cost of delay, that a label must bring to get more of the budget."""
 MOST_TRIED = 8
 """Labels that are asked what they would bring, those with most to gain for themselves first: with
-400 labels asking all of them takes hours."""
+256 labels asking all of them takes hours."""
 SHARES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.25, 0.2, 0.16, 0.12, 0.09, 0.06, 0.03, 0.0)
 """Shares of the budget each label may use; labels often alarm together. In steps
 of a half, 4.6 false alarms an hour were used of a budget of 12 instead of 7.4, and the median alert
@@ -97,8 +97,9 @@ class Tuned:
 
     @property
     def worth(self) -> float:
-        """Return the recall less the cost of delay."""
-        return self.recall - DELAY_COST * self.delay_p50_s
+        """Return the recall less the cost of delay, which there is only where something is told."""
+        late = DELAY_COST * self.delay_p50_s
+        return self.recall - (late if math.isfinite(late) else 0.0)
 
     @property
     def false_per_hour_limit(self) -> float:

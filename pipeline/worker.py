@@ -49,7 +49,7 @@ HANG_FACTOR = 5.0
 CLOSE_GRACE_S = 2.0
 # A watchdog that wakes this late was away itself and must not blame the worker.
 AWAY_S = 1.0
-ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
 
 
 class WorkerObserver(Protocol):

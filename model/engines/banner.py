@@ -1,8 +1,7 @@
 """Imports of native runtimes without the lines they write about themselves.
 
-TensorFlow's libraries write about a dozen lines to file descriptor 2 while they are loaded, before
-any setting of theirs counts; among them one about a GPU that was not found, which reads like an
-error. In: an import. Out: whatever else was written meanwhile.
+TensorFlow's libraries write half a dozen lines to file descriptor 2 while they are loaded, before
+any setting of theirs counts. In: an import. Out: whatever else was written meanwhile.
 Invariant: only lines of a known form are dropped, and if the import fails not even those.
 """
 
@@ -26,6 +25,9 @@ def without_banner() -> Iterator[None]:
 
     What other threads write meanwhile comes when the body is done.
     """
+    if sys.stderr is None:  # closed by whoever started this program
+        yield
+        return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held, os.fdopen(os.dup(STDERR), "wb") as stderr:
         os.dup2(held.fileno(), STDERR)

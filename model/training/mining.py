@@ -62,6 +62,7 @@ class HardWindows:
 
     def _scores(self, clips: Clips) -> Floats:
         graph, chunk = _network(self.bundle, self.n_frames, self.size_px, _form(self.precision))
+        # Behind `_network`, which prepares the first import.
         from model.engines.tensorflow_choice import run
 
         return run(graph, clips, chunk)[0]

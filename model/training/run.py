@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model.bundle import load_bundle
+from model.bundle import Bundle, load_bundle
 from model.engines import has_native_bfloat16
 from model.errors import TrainingError
 from model.training.network import (
@@ -107,25 +107,32 @@ def _has_float16() -> bool:
 def bundle_weights(recipe: Recipe, averaged: Weights) -> Weights:
     """Return what the bundle gets: the averaged weights, and `init.kept` of those of the start.
 
+    Args:
+        recipe: of the run.
+        averaged: by name; not modified, and returned as they are where nothing is kept.
+
+    Raises:
+        BundleError: the bundle to begin with cannot be read any more.
+
     References:
         Robust fine-tuning of zero-shot models, arXiv:2109.01903, section 3.
     """
     if recipe.init is None or not recipe.init.kept:
         return averaged
     share, first = recipe.init.kept, start_weights(recipe)
-    # A new layer of scores began with chance: there is nothing to keep.
-    new = ("scores/kernel", "scores/bias") if _has_new_head(recipe) else ()
+    has_own = _has_scores_of(recipe, load_bundle(recipe.init.bundle))
+    # New scores began with chance: there is nothing to keep.
+    new = () if has_own else ("scores/kernel", "scores/bias")
     return {
         name: value if name in new else (1 - share) * value + np.float32(share) * first[name]
         for name, value in averaged.items()
     }
 
 
-def _has_new_head(recipe: Recipe) -> bool:
-    """Say whether the layer of scores is not that of the bundle to begin with."""
-    if recipe.init is None or recipe.init.new_head:
-        return True
-    return load_bundle(recipe.init.bundle).manifest.labels != recipe.head.labels
+def _has_scores_of(recipe: Recipe, bundle: Bundle) -> bool:
+    """Say whether the run begins with the layer of scores of the bundle."""
+    is_new = recipe.init is None or recipe.init.new_head
+    return not is_new and bundle.manifest.labels == recipe.head.labels
 
 
 def start_weights(recipe: Recipe) -> Weights:
@@ -150,7 +157,7 @@ def start_weights(recipe: Recipe) -> Weights:
                 " them equal"
             )
     taken = {**drawn, **bundle.weights}
-    if not _has_new_head(recipe):
+    if _has_scores_of(recipe, bundle):
         # A calibration belongs to the weights it was fitted to.
         layer = bundle.trained_scores or (bundle.score_kernel, bundle.score_bias)
         taken |= dict(zip(("scores/kernel", "scores/bias"), layer, strict=True))

@@ -33,7 +33,7 @@ SMALL = (0.09, 0.3)
 
 @dataclass(frozen=True)
 class Set:
-    """What casting works with."""
+    """What casting works with; `wish` is where all that travels goes, "" leaves it to chance."""
 
     rng: Rng
     view: View
@@ -310,11 +310,16 @@ LIKELIER = {
 
 
 def chosen(of: Set, only: str | None = None) -> Figure:
-    """Cast one object that does something, by the shares of `CASTS` or as asked for."""
+    """Cast one object that does something, by the shares of `CASTS` or as asked for.
+
+    Args:
+        of: what to work with.
+        only: a name of `CASTS`, "stander", or "traveller" for one of `TRAVELLERS`.
+    """
     if only == "stander":
         return stander(of)
-    usual = {name: share for name, (_, share) in CASTS.items()}
-    usual = TRAVELLERS if only == "traveller" else usual
+    everyone = {name: share for name, (_, share) in CASTS.items()}
+    usual = TRAVELLERS if only == "traveller" else everyone
     names = list(usual)
     factors = LIKELIER.get(of.kind, {})
     shares = np.array([usual[name] * factors.get(name, 1.0) for name in names])

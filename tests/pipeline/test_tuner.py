@@ -115,6 +115,18 @@ def test_what_is_left_of_the_budget_goes_where_most_is_found() -> None:
     assert found.is_met
 
 
+def test_a_label_that_told_nothing_may_begin_to() -> None:
+    """Without an alarm there is no delay, and that is no reason to stay silent."""
+    steps = [{("left",): trial(on, 0.0, 0.0)} for on in (0.9, 0.5)]
+
+    def outcome(chosen: tuner.Chosen) -> Tuned:
+        is_silent = chosen[("left",)].limits.on == 0.9
+        recall, delay_s = (0.0, math.nan) if is_silent else (0.8, 1.0)
+        return Tuned({}, 0.0, recall, delay_s, 1.0, is_met=True, untuned=())
+
+    assert tuner.relaxed(steps, outcome).recall == 0.8
+
+
 def test_limits_are_not_looser_for_nothing() -> None:
     """A label that finds no more keeps its limits, and a budget that is broken is not asked."""
     steps = steps_of(0.1, 0.2, 0.4)
@@ -130,7 +142,7 @@ def test_limits_are_not_looser_for_nothing() -> None:
 
 
 def test_of_many_labels_only_those_with_most_to_gain_are_asked() -> None:
-    """An operator's 400 labels need not all be tried in every round."""
+    """An operator's 256 labels need not all be tried in every round."""
     labels = [(f"label {number}",) for number in range(40)]
     first = {group: trial(0.9, 0.0, 0.0) for group in labels}
     second = {group: trial(0.5, number / 40, 0.1) for number, group in enumerate(labels)}

@@ -56,6 +56,14 @@ def test_what_is_no_banner_comes_through_in_order(writer: str) -> None:
     ]
 
 
+def test_without_a_stderr_imports_work_all_the_same() -> None:
+    """As a program has it that was started with `2>&-`."""
+    code = "from model.engines.banner import without_banner\nwith without_banner():\n    print(1)"
+    command = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "1\n")
+
+
 def test_of_an_import_that_fails_everything_is_told() -> None:
     """The banner may say why."""
     code = """

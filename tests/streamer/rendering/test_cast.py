@@ -64,8 +64,16 @@ def test_travellers_go_the_way_wished_for(name: str) -> None:
 
 def test_hands_float_too() -> None:
     """A hand that comes into the picture and leaves it does not grow."""
-    names = {floater(cast_set(seed)).name for seed in range(40)}
-    assert {"hand", "shape"} <= names
+    hands = []
+    for seed in range(40):
+        of = cast_set(seed)
+        figure = floater(of)
+        if figure.name == "hand":
+            hands.append(of.view.project(figure.points[:, figure.core].mean(axis=1)))
+    assert 3 <= len(hands) <= 16
+    for place, depth in hands:
+        assert np.ptp(place, axis=0).max() > 0.3
+        assert np.ptp(np.log(depth)) < 0.15
 
 
 def test_floaters_grow_and_go_independently() -> None:
