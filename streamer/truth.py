@@ -28,9 +28,9 @@ STILL: Final = (0.005, 0.04)
 second."""
 GROWING: Final = (0.03, 0.15)
 """Relative growth per second: up to the first none, from the second approach or recede."""
-SIZING: Final = 0.03
-"""Growth times height, picture heights a second, below which nobody sees a size change: that of the
-slowest motion."""
+SIZING: Final = 2 * MOVING[0]
+"""Growth times height, picture heights a second, below which nobody sees a size change: each of two
+opposite edges goes half of it, as far as in the slowest motion."""
 SWELLING: Final = 0.12
 """Speed of an edge, picture heights a second, at which an object that grows or shrinks seems to go
 where its centre does not."""

@@ -2,7 +2,7 @@
 
 In: a figure and a stage. Out: pictures with the object, its shadow and its motion blur in them, and
 its track.
-Invariant: what the depth of the place hides is neither seen nor counted.
+Invariant: what the depth of the place hides is neither drawn nor counted as seen.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from streamer.frame import Picture
 from streamer.rendering.build import Rng
 from streamer.rendering.figure import Figure, Flat, drawn, flattened
 from streamer.rendering.sensor import Changed
+from streamer.rendering.sighting import PAD_PX, Shown, Sighting
 from streamer.rendering.surface import Stage
 from streamer.rendering.texture import Texture
-from streamer.truth import LEAST_AREA, LEAST_VISIBLE, Series, Track
+from streamer.truth import LEAST_AREA, Series, Track
 
-PAD_PX = 2
 LONGEST_BLUR_PX = 24.0
 SKIN_PX = 64
 FAINT = 9.0
@@ -67,8 +67,7 @@ class Actor:
 
     Attributes:
         flat: the figure in the picture.
-        boxes: float32 (n, 4): x0, y0, x1, y1 as shares of the picture; NaN until drawn and seen.
-        sight: float64 (n, 4): x0, y0, x1, y1 of the canvas that the camera sees, px.
+        sighting: what is seen of it, measured while it is drawn.
     """
 
     def __init__(
@@ -87,11 +86,8 @@ class Actor:
         self._mirrored = _mirrored(tinted, stage, times_s, weather) if weather.gloss else None
         self._velocity = np.gradient(stage.pixels(self.flat.centre), axis=0) * weather.shutter
         self._skin = None if skin is None else _skin(skin)
-        n = len(times_s)
-        self._area, self._visible = np.zeros(n), np.zeros(n)
-        self.boxes = np.full((n, 4), np.nan, np.float32)
-        first, last = stage.margin_px, stage.margin_px + stage.size_px
-        self.sight = np.tile(np.array([first, first, last, last], np.float64), (n, 1))
+        self._shown: Shown | None = None
+        self.sighting = Sighting(self.flat, stage.size_px, stage.margin_px)
 
     def n_seen(self) -> int:
         """Return in how many frames its middle is in the picture, large enough and not hidden."""
@@ -102,7 +98,7 @@ class Actor:
 
     def draw(self, canvas: Picture, frame: int) -> None:
         """Draw the object of a frame into the canvas, in place, and measure it."""
-        flat = self.flat
+        flat, self._shown = self.flat, None
         if not flat.is_drawn[frame]:
             return
         if self._shadow is not None and self._shadow.is_drawn[frame]:
@@ -119,13 +115,27 @@ class Actor:
         total = cv2.mean(layer)[3]
         is_hidden = self._stage.hiding[y0:y1, x0:x1] > 1.0 / flat.depth[frame]
         layer[is_hidden] = 0
-        self._measure(layer, frame, window, total)
+        self._shown = Shown(np.ascontiguousarray(layer[..., 3]), window, total)
+        self.sighting.measure(self._shown, frame)
         region = canvas[y0:y1, x0:x1]
         through = cv2.cvtColor(255 - layer[..., 3], cv2.COLOR_GRAY2RGB)
         kept = cv2.multiply(region, through, scale=1 / 255)
         shown = cv2.add(kept, np.ascontiguousarray(layer[..., :3]))
-        self._blend(frame, cv2.mean(cv2.absdiff(shown, region)), cv2.mean(layer)[3])
+        change, cover = cv2.mean(cv2.absdiff(shown, region)), cv2.mean(layer)[3]
+        if sum(change[:3]) / 3 < self._weather.faint * cover / 255:
+            self.sighting.doubt(frame)
         region[...] = shown
+
+    def hide(self, nearer: Picture, frame: int) -> None:
+        """Count as seen only what nearer objects leave of the frame drawn last, and join them.
+
+        Args:
+            nearer: uint8 (H, W) of the canvas, how much of each pixel they cover, 0..255; the
+                object is added in place.
+            frame: the one drawn last.
+        """
+        if self._shown is not None:
+            self.sighting.hide(self._shown, nearer, frame)
 
     def outline(self) -> Track:
         """Return the track as the outline alone suggests it, without drawing."""
@@ -168,21 +178,11 @@ class Actor:
             high,
             flat.scale,
             flat.part_speed,
-            self._area,
-            self._visible,
+            self.sighting.area,
+            self.sighting.visible,
             flat.hidden_speed,
-            None if changed is None else self._stirred(changed),
+            None if changed is None else self.sighting.stirred(changed),
         )
-
-    def _stirred(self, changed: Changed) -> Series:
-        """Return the share of the picture that changes where it is seen, float64 (n,)."""
-        side, shares = changed.shape[1], np.zeros(len(changed))
-        for frame in np.flatnonzero(~np.isnan(self.boxes[:, 0])).tolist():
-            x0, y0, x1, y1 = (self.boxes[frame] * side).tolist()
-            rows = slice(max(0, int(y0) - PAD_PX), int(y1) + PAD_PX + 1)
-            columns = slice(max(0, int(x0) - PAD_PX), int(x1) + PAD_PX + 1)
-            shares[frame] = np.count_nonzero(changed[frame, rows, columns]) / side**2
-        return shares
 
     def _painted(
         self,
@@ -203,39 +203,6 @@ class Actor:
         elif self._weather.softness:
             blurred = cv2.GaussianBlur(layer, (5, 5), self._weather.softness)
         return np.asarray(blurred, np.uint8)
-
-    def _measure(
-        self, layer: Picture, frame: int, window: tuple[int, int, int, int], total: float
-    ) -> None:
-        """Note how much of the object is in the picture proper, and where."""
-        x0, y0, x1, y1 = window
-        sight = self.sight[frame]
-        first_x, first_y, last_x, last_y = (round(edge) for edge in sight.tolist())
-        left, top = max(x0, first_x), max(y0, first_y)
-        right, bottom = min(x1, last_x), min(y1, last_y)
-        if right <= left or bottom <= top or total <= 0:
-            return
-        seen = layer[top - y0 : bottom - y0, left - x0 : right - x0, 3]
-        sums = cv2.sumElems(seen)[0] / 255
-        low, high = self.flat.low[frame], self.flat.high[frame]
-        whole = max((high - low).prod(), 1e-6)
-        wide = max(0.0, min(high[0], x1) - max(low[0], x0))
-        tall = max(0.0, min(high[1], y1) - max(low[1], y0))
-        inside = min(1.0, wide * tall / whole)
-        drawn_px = total / 255 * (x1 - x0) * (y1 - y0)
-        self._area[frame] = sums / (sight[2:] - sight[:2]).prod()
-        self._visible[frame] = inside * sums / max(drawn_px, 1e-6)
-        if sums > 0.5:
-            edges = np.array(
-                [max(low[0], left), max(low[1], top), min(high[0], right), min(high[1], bottom)]
-            )
-            shares = (edges.reshape(2, 2) - sight[:2]) / (sight[2:] - sight[:2])
-            self.boxes[frame] = np.clip(shares, 0, 1).reshape(4)
-
-    def _blend(self, frame: int, change: tuple[float, ...], cover: float) -> None:
-        """Take back what does not stand out from what is behind it."""
-        if sum(change[:3]) / 3 < self._weather.faint * cover / 255:
-            self._visible[frame] = min(self._visible[frame], 0.5 * LEAST_VISIBLE)
 
     def _darken(self, canvas: Picture, frame: int) -> None:
         shadow = self._shadow

@@ -34,14 +34,14 @@ MARGIN: Final = 0.18
 class Recipe:
     """What a kind of clip is made of: numbers of objects and chances of nuisances.
 
-    With `ways` the objects of a clip go one of two ways by turns.
+    Objects of a clip are cast from `only` by turns, and with `ways` go one of two ways by turns.
     """
 
     share: float
     movers: tuple[int, ...] = (0,)
     standers: tuple[int, ...] = (0, 0, 0, 1, 1, 2, 3)
     nuisances: dict[str, float] = field(default_factory=dict)
-    only: str | None = None
+    only: tuple[str, ...] = ()
     is_night: bool = False
     is_plain: bool = False
     sizes: tuple[float, float] = cast.SIZES
@@ -59,8 +59,8 @@ _ANY = dict.fromkeys(NUISANCES, 0.35)
 KINDS: Final[dict[str, Recipe]] = {
     "empty": Recipe(0.05),
     "object": Recipe(0.42, (1, 1, 1, 2, 2, 3, 4)),
-    "crowd": Recipe(0.04, (3, 4, 5, 6), only="walker", sizes=cast.SMALL),
-    "gesture": Recipe(0.1, (1, 1, 2), only="gesturer"),
+    "crowd": Recipe(0.04, (3, 4, 5, 6), only=("walker",), sizes=cast.SMALL),
+    "gesture": Recipe(0.1, (1, 1, 2), only=("gesturer",)),
     "lighting": Recipe(0.09, nuisances={"lighting": 1.0}),
     "camera": Recipe(0.15, nuisances={"camera": 1.0}),
     "tamper": Recipe(0.08, (0, 0, 1), nuisances={"tamper": 1.0}),
@@ -72,12 +72,12 @@ KINDS: Final[dict[str, Recipe]] = {
     # Only where it is asked for: large objects, a good camera. What a network can begin with.
     "plain": Recipe(0.0, (1, 1, 1, 2), (0, 0, 1), is_plain=True, sizes=(0.3, 1.1)),
     # Only where it is asked for: on the ground what goes up also goes away; here it need not.
-    "growth": Recipe(0.0, (1, 1, 2), only="floater"),
+    "growth": Recipe(0.0, (1, 1, 2), only=("floater",)),
     # Only where it is asked for: what one object does says nothing about the others.
     "opposed": Recipe(
         0.0,
         (2, 2, 3, 4),
-        only="traveller",
+        only=("traveller",),
         ways=(
             ("approach", "recede"),
             ("recede", "approach"),
@@ -86,6 +86,8 @@ KINDS: Final[dict[str, Recipe]] = {
             ("left", "right"),
         ),
     ),
+    # Only where it is asked for: who stays and gestures is seen beside what travels.
+    "company": Recipe(0.0, (2, 2, 3, 4), only=("gesturer", "traveller")),
 }
 
 
@@ -157,7 +159,7 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
         effects.light = _adapting(rng, actors, stage, times_s)
     if effects.shake:
         for actor in actors:
-            actor.sight = effects.shake.sight
+            actor.sighting.sight = effects.shake.sight
     raw = _shot(stage, actors, effects, times_s)
     clean = toned(raw, seen)
     pictures = developed(clean, seen, rng, times_s)
@@ -175,7 +177,7 @@ def _truth(
     labels = frame_labels(tracks, states, effects.times_s)
     labels[:, len(MOTION) :][effects.doubts() & (states == 0)] = np.nan
     none = np.zeros((0, len(states), 4))
-    boxes = np.stack([actor.boxes for actor in actors]) if actors else none
+    boxes = np.stack([actor.sighting.boxes for actor in actors]) if actors else none
     motions = object_labels(tracks, states, effects.times_s)
     return labels, boxes.astype(np.float32), motions
 
@@ -211,11 +213,12 @@ def _actors(of: cast.Set, recipe: Recipe, stage: Stage, faintest: float) -> list
     actors: list[Actor] = []
     n_movers = int(rng.choice(recipe.movers))
     ways = recipe.ways[int(rng.integers(len(recipe.ways)))] if recipe.ways else ("",)
+    casts = recipe.only or (None,)
     for number in range(n_movers):
-        of = replace(of, wish=ways[number % len(ways)])
-        tries = [_cast(of, stage, seen, recipe.only)]
+        of, only = replace(of, wish=ways[number % len(ways)]), casts[number % len(casts)]
+        tries = [_cast(of, stage, seen, only)]
         while tries[-1].n_seen() < FEWEST_SEEN and len(tries) < MOST_TRIES:
-            tries.append(_cast(of, stage, seen, recipe.only))
+            tries.append(_cast(of, stage, seen, only))
         actors.append(max(tries, key=Actor.n_seen))
     return actors
 
@@ -247,8 +250,7 @@ def _shot(stage: Stage, actors: list[Actor], effects: Effects, times_s: Series) 
         canvas = stage.picture.copy()
         if effects.is_behind:
             canvas = _stirred(canvas, effects.stirs, frame)
-        for actor in sorted(actors, key=lambda actor: -actor.flat.depth[frame]):
-            actor.draw(canvas, frame)
+        _act(actors, canvas, frame)
         if not effects.is_behind:
             canvas = _stirred(canvas, effects.stirs, frame)
         if effects.light:
@@ -259,6 +261,17 @@ def _shot(stage: Stage, actors: list[Actor], effects: Effects, times_s: Series) 
             canvas = effects.tamper.apply(np.ascontiguousarray(canvas), frame)
         out[frame] = canvas
     return out
+
+
+def _act(actors: list[Actor], canvas: Picture, frame: int) -> None:
+    """Draw all objects of a frame, far ones first, and measure what is seen of each."""
+    from_afar = sorted(actors, key=lambda actor: -actor.flat.depth[frame])
+    for actor in from_afar:
+        actor.draw(canvas, frame)
+    if len(actors) > 1:
+        nearer = np.zeros(canvas.shape[:2], np.uint8)
+        for actor in reversed(from_afar):
+            actor.hide(nearer, frame)
 
 
 def _stirred(canvas: Picture, stirs: list[Stir], frame: int) -> Picture:

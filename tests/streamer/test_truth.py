@@ -208,9 +208,9 @@ def test_each_object_has_its_own_labels() -> None:
 
 
 def test_a_size_that_changes_by_less_than_the_slowest_motion_is_undecided() -> None:
-    """20 % a second of a tenth of the picture is 2 % of it; of a fifth it is 4 %."""
-    assert undecided(labelled(track(growth=-0.2, height=0.1))) == {"recede"}
-    assert positive(labelled(track(growth=-0.2, height=0.2))) == {"recede"}
+    """20 % a second of a quarter of the picture moves two edges by 2.5 %; of two fifths by 4 %."""
+    assert undecided(labelled(track(growth=-0.2, height=0.25))) == {"recede"}
+    assert positive(labelled(track(growth=-0.2, height=0.4))) == {"recede"}
 
 
 def test_motion_that_changes_hardly_a_pixel_is_undecided() -> None:

@@ -59,7 +59,7 @@ def test_without_objects_no_motion_is_told() -> None:
 def test_plain_clips_come_only_where_asked_for_and_show_large_objects() -> None:
     """No seed gives one by chance; the largest object of most is over a quarter of the height."""
     kinds = {render_clip(seed, SMALL).facts["kind"] for seed in range(40)}
-    assert kinds.isdisjoint({"plain", "growth", "opposed"})
+    assert kinds.isdisjoint({"plain", "growth", "opposed", "company"})
     heights = []
     for seed in range(12):
         boxes = render_clip(seed, spec("plain")).boxes
@@ -75,6 +75,16 @@ def test_opposed_clips_show_what_ordinary_ones_hardly_do() -> None:
         nearer, away = (labels[..., LABELS.index(label)] == 1 for label in ("approach", "recede"))
         shares[kind] = float((nearer & away).mean())
     assert shares["opposed"] > max(0.03, 3 * shares["object"]), shares
+
+
+def test_company_shows_gestures_beside_what_travels() -> None:
+    """Both at once, several times as often as ordinary clips do."""
+    shares = {}
+    column = LABELS.index("in_place")
+    for kind in ("company", "object"):
+        labels = np.stack([render_clip(seed, spec(kind)).labels for seed in range(60)]) == 1
+        shares[kind] = float((labels[..., column] & labels[..., :column].any(axis=-1)).mean())
+    assert shares["company"] > max(0.05, 3 * shares["object"]), shares
 
 
 @pytest.mark.parametrize("kind", ["lighting", "camera", "tamper", "background"])
