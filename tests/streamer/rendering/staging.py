@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from streamer.rendering.actor import Actor, Weather
 from streamer.rendering.body import Course
 from streamer.rendering.figure import Figure
 from streamer.rendering.surface import Stage
+from streamer.rendering.vehicle import crate
 from streamer.rendering.view import View
 
 N = 20
@@ -59,3 +62,11 @@ def mass_centres(pictures: np.ndarray, still: np.ndarray) -> np.ndarray:
     y, x = np.mgrid[0 : 1 : changed.shape[1] * 1j, 0 : 1 : changed.shape[2] * 1j]
     n = np.maximum(changed.sum(axis=(1, 2)), 1)
     return np.stack([(x * changed).sum(axis=(1, 2)) / n, (y * changed).sum(axis=(1, 2)) / n], -1)
+
+
+def moving(
+    velocity: tuple[float, float], start: tuple[float, float], size_m: float = 1.0
+) -> Figure:
+    """A white box on its way."""
+    figure = crate(np.random.default_rng(3), straight(velocity, start), size_m)
+    return replace(figure, face_rgb=np.full_like(figure.face_rgb, 250.0))

@@ -10,7 +10,6 @@ import pytest
 from streamer.rendering.actor import Actor, weather
 from streamer.rendering.body import random_build, rest
 from streamer.rendering.thing import ball
-from streamer.rendering.vehicle import crate
 from streamer.truth import LABELS, LEAST_VISIBLE, frame_labels
 from tests.streamer.rendering import staging
 from tests.streamer.rendering.staging import (
@@ -19,15 +18,10 @@ from tests.streamer.rendering.staging import (
     N,
     acted,
     mass_centres,
+    moving,
     plain_stage,
     straight,
 )
-
-
-def moving(velocity: tuple[float, float], start: tuple[float, float], size_m: float = 1.0):
-    """A white box on its way."""
-    figure = crate(np.random.default_rng(3), straight(velocity, start), size_m)
-    return replace(figure, face_rgb=np.full_like(figure.face_rgb, 250.0))
 
 
 @pytest.mark.parametrize(
@@ -86,53 +80,6 @@ def test_a_track_knows_in_how_much_of_the_picture_pixels_change() -> None:
     assert own is not None
     assert change[5].mean() / 2 < own[5] <= change[5].mean()
     assert actor.track().stirred is None
-
-
-def test_pixels_that_change_beside_an_object_are_not_its_own() -> None:
-    """The corners of a ball's box: something else moves there."""
-    figure = ball(np.random.default_rng(0), straight((0.0, 0.0), (0.0, 2.5)), 0.5)
-    actor, _ = acted(replace(figure, capsule_rgb=np.full_like(figure.capsule_rgb, 250.0)))
-    x0, y0, x1, y1 = (actor.sighting.boxes[5] * SIDE).tolist()
-    assert x1 - x0 > 20
-    change = np.zeros((N, SIDE, SIDE), bool)
-    change[:, int(y0) : int(y0 + 2), int(x0) : int(x0 + 2)] = True
-    beside = actor.track(change).stirred
-    change[:, int((y0 + y1) / 2)] = True
-    through = actor.track(change).stirred
-    assert beside is not None
-    assert through is not None
-    assert beside[5] == 0
-    assert through[5] == pytest.approx((x1 - x0 + 4) / SIDE**2, rel=0.1)
-
-
-def test_what_a_nearer_object_hides_is_not_seen() -> None:
-    """A box passes behind one that stands; while it is behind, nobody can tell what it does."""
-    stage = plain_stage()
-    behind = Actor(moving((2.0, 0.0), (-2.0, 6.0)), stage, TIMES, staging.weather(), None)
-    before = Actor(moving((0.0, 0.0), (0.0, 3.0), 2.0), stage, TIMES, staging.weather(), None)
-    alone = Actor(moving((2.0, 0.0), (-2.0, 6.0)), stage, TIMES, staging.weather(), None)
-    for frame in range(N):
-        canvas = stage.picture.copy()
-        nearer = np.zeros(canvas.shape[:2], np.uint8)
-        alone.draw(stage.picture.copy(), frame)
-        behind.draw(canvas, frame)
-        before.draw(canvas, frame)
-        before.hide(nearer, frame)
-        behind.hide(nearer, frame)
-    visible = behind.track().visible
-    hidden = int(np.argmin(np.abs(behind.flat.centre[:, 0] - before.flat.centre[:, 0])))
-    assert visible[hidden] == 0
-    assert behind.track().area[hidden] == 0
-    assert np.isnan(behind.sighting.boxes[hidden]).all()
-    assert visible[0] == pytest.approx(alone.track().visible[0])
-    assert (visible <= alone.track().visible + 1e-9).all()
-    assert ((visible > 0.2) & (visible < 0.8)).any()
-    everything = np.ones((N, SIDE, SIDE), bool)
-    assert behind.track(everything).stirred[hidden] == 0
-    labels = frame_labels([behind.track()], np.zeros((N, 4)), TIMES)
-    assert not labels[hidden].any()
-    assert frame_labels([alone.track()], np.zeros((N, 4)), TIMES)[hidden, LABELS.index("right")]
-    assert np.ptp(before.track().visible) == 0
 
 
 def test_what_leaves_the_picture_is_less_and_less_visible() -> None:
@@ -211,17 +158,3 @@ def test_weather_goes_with_the_place() -> None:
     assert levels[0] < levels[1]
     assert rest(3).lean.tolist() == [0, 0, 0]
     assert random_build(np.random.default_rng(0), "train").height_m > 1
-
-
-def test_a_box_is_where_the_camera_shows_the_object() -> None:
-    """Looking at the right half alone, the box is twice as wide and has moved to the left."""
-    plain, _ = acted(moving((0, 0), (0.6, 4.0)))
-    turned = Actor(moving((0, 0), (0.6, 4.0)), plain_stage(), TIMES, staging.weather(), None)
-    turned.sighting.sight[:] = SIDE / 2, SIDE / 4, SIDE, 3 * SIDE / 4
-    turned.draw(plain_stage().picture.copy(), 5)
-    box, moved = plain.sighting.boxes[5], turned.sighting.boxes[5]
-    np.testing.assert_allclose(moved[::2], (box[::2] - 0.5) * 2, atol=0.02)
-    np.testing.assert_allclose(moved[1::2], np.clip((box[1::2] - 0.25) * 2, 0, 1), atol=0.02)
-    turned.sighting.sight[:] = 0, 0, 8, 8
-    turned.draw(plain_stage().picture.copy(), 6)
-    assert np.isnan(turned.sighting.boxes[6]).all()
