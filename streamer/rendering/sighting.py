@@ -20,7 +20,8 @@ from streamer.truth import LEAST_VISIBLE, Series
 
 PAD_PX = 2
 """Blur and antialiasing reach so far beyond an outline."""
-_HALF = 127
+LEAST_COVER = 25
+"""A tenth: as much as what is 3 px wide covers of a pixel when motion smears it over 24."""
 
 
 class Shown(NamedTuple):
@@ -70,7 +71,12 @@ class Sighting:
         self.sight = np.tile(np.array([first, first, last, last], np.float64), (n, 1))
 
     def measure(self, shown: Shown, frame: int) -> None:
-        """Note how much of the object is in the picture proper, and where."""
+        """Note how much of the object is in the picture proper, and where.
+
+        Args:
+            shown: what was drawn of the frame.
+            frame: index.
+        """
         (x0, y0, x1, y1), total = shown.window, shown.total
         sight = self.sight[frame]
         first_x, first_y, last_x, last_y = (round(edge) for edge in sight.tolist())
@@ -139,7 +145,7 @@ class Sighting:
 
 
 def _pixels(alpha: Picture, corner: Points, zoom: Points) -> Pixels:
-    """Return the pixels that an object covers by half, and those around it.
+    """Return the pixels that an object covers by a tenth, and those around it.
 
     Args:
         alpha: uint8 (h, w).
@@ -150,6 +156,6 @@ def _pixels(alpha: Picture, corner: Points, zoom: Points) -> Pixels:
     size = np.maximum(np.round(np.array(padded.shape[::-1]) * zoom), 1).astype(int)
     if not np.array_equal(size, padded.shape[::-1]):
         padded = cv2.resize(padded, size.tolist(), interpolation=cv2.INTER_AREA)
-    mask = cv2.dilate(padded, np.ones((2 * PAD_PX + 1,) * 2, np.uint8)) > _HALF
+    mask = cv2.dilate(padded, np.ones((2 * PAD_PX + 1,) * 2, np.uint8)) > LEAST_COVER
     x, y = np.round((corner - PAD_PX) * zoom).astype(int).tolist()
     return Pixels(max(x, 0), max(y, 0), mask[max(-y, 0) :, max(-x, 0) :])

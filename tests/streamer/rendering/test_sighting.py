@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from streamer.rendering.actor import Actor
+from streamer.rendering.clip import _act
 from streamer.rendering.thing import ball
 from streamer.truth import LABELS, frame_labels
 from tests.streamer.rendering import staging
@@ -31,6 +32,18 @@ def test_pixels_that_change_beside_an_object_are_not_its_own() -> None:
     assert through[5] == pytest.approx((x1 - x0 + 4) / SIDE**2, rel=0.1)
 
 
+def test_what_motion_smears_changes_its_pixels_all_the_same() -> None:
+    """A streak four times as long as the object covers no pixel by half."""
+    figure = moving((12.0, 0.0), (-12.0, 4.0), 0.5)
+    stage = plain_stage()
+    actor = Actor(figure, stage, TIMES, staging.weather(shutter=0.7), None)
+    frame = N // 2
+    actor.draw(stage.picture.copy(), frame)
+    stirred = actor.track(np.ones((N, SIDE, SIDE), bool)).stirred
+    assert stirred is not None
+    assert stirred[frame] > actor.track().area[frame] > 0.01
+
+
 def test_what_a_nearer_object_hides_is_not_seen() -> None:
     """A box passes behind one that stands; while it is behind, nobody can tell what it does."""
     stage = plain_stage()
@@ -39,12 +52,8 @@ def test_what_a_nearer_object_hides_is_not_seen() -> None:
     alone = Actor(moving((2.0, 0.0), (-2.0, 6.0)), stage, TIMES, staging.weather(), None)
     for frame in range(N):
         canvas = stage.picture.copy()
-        nearer = np.zeros(canvas.shape[:2], np.uint8)
+        _act([before, behind], canvas, frame)
         alone.draw(stage.picture.copy(), frame)
-        behind.draw(canvas, frame)
-        before.draw(canvas, frame)
-        before.hide(nearer, frame)
-        behind.hide(nearer, frame)
     visible = behind.track().visible
     hidden = int(np.argmin(np.abs(behind.flat.centre[:, 0] - before.flat.centre[:, 0])))
     assert visible[hidden] == 0
