@@ -63,7 +63,7 @@ format: $(STAMP) ## Rewrite the sources in the house format
 
 test: $(STAMP) ## Run the tests (ARGS="-k name" to choose)
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(UNITS) $(addprefix --ignore=,$(TIMED))
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 $(UNITS) $(addprefix --ignore=,$(TIMED))
 	$(BIN)/python -m pytest $(TIMED)
 else
 	$(BIN)/python -m pytest $(ARGS)

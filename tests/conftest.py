@@ -25,12 +25,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from model.engines import has_native_bfloat16
 from model.telemetry import switch_off
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 # Before any test module imports a runtime: tests call nobody either, and no thread of theirs sends.
 switch_off()
+
+EMULATED = "no bfloat16 in this processor: emulated, where sums are rounded too"
+needs_bfloat16 = pytest.mark.skipif(not has_native_bfloat16(), reason=EMULATED)
 
 # What was asked to end needs a moment on a busy machine; what was not asked never ends.
 SETTLE_S = 2.0

@@ -207,7 +207,6 @@ print(json.dumps({"peak": peak[0], "precision": warm.precision}))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_four_full_size_clips_fit_into_the_memory_of_a_worker(engine: str) -> None:
     """Peak PSS from start over warm-up to batches of 4 x 32x256x256 stays below 1.2 GB."""
     done = subprocess.run(

@@ -16,6 +16,7 @@ from model.classifier import TOLERANCE, Stepper
 from model.config import ModelConfig
 from model.engines import PRECISIONS, available_engines, has_native_bfloat16, open_classifier
 from model.engines.memory import Memory
+from tests.conftest import EMULATED
 
 FRAMES, HOP, SIDE = 16, 4, 32
 Full = Callable[[Any], tuple[Any, Any]]
@@ -67,7 +68,7 @@ def exact(made: Made, request: pytest.FixtureRequest) -> Made:
     """One whose steps can keep to the tolerance; warm-up refuses others."""
     way = request.node.callspec.params["made"]
     if way == ("tensorflow", "bfloat16") and not has_native_bfloat16():
-        pytest.skip("no bfloat16 in this processor: emulated, sums are rounded too")
+        pytest.skip(EMULATED)
     return made
 
 

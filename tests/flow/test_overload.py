@@ -17,7 +17,6 @@ def level(product: Running) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_four_times_too_much_work_lowers_the_quality_and_its_end_raises_it_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -16,12 +16,14 @@ MODEL = {
     "mode": "full",
     "precision": "bfloat16" if has_native_bfloat16() else "float32",
 }
+PATIENCE_S = 180.0
+"""A window has 29 GMACs: a processor of 100 GFLOP/s does fewer than two a second; 64 are due."""
 REAL = ""
 """The worker loads the model of the configuration."""
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 async def test_a_flood_for_the_real_network_stays_fresh_fair_and_counted() -> None:
     """Four cameras want each of 25 frames a second classified at 256 px: several times what two
     cores do. The ladder goes up; what is inferred is at most a second old and a batch."""
@@ -30,13 +32,15 @@ async def test_a_flood_for_the_real_network_stays_fresh_fair_and_counted() -> No
     config = config_of(*cameras, analysis=analysis, model=MODEL)
     clock = SystemClock()
     async with running(config, REAL) as product:
-        await product.until(lambda: len(product.predictions) >= N_CAMERAS, 60)
+        await product.until(lambda: len(product.predictions) >= N_CAMERAS, PATIENCE_S)
         began_at = clock.now()
         if asked(product) < 2:
             pytest.skip(f"this machine is too fast: {asked(product):.1f} of its time asked for")
-        await product.until(lambda: product.pipeline.status.degradation[0] >= 1, 30)
+        await product.until(lambda: product.pipeline.status.degradation[0] >= 1, PATIENCE_S)
         n_before = len(product.predictions)
-        await product.until(lambda: len(product.predictions) >= n_before + 15 * N_CAMERAS, 60)
+        await product.until(
+            lambda: len(product.predictions) >= n_before + 15 * N_CAMERAS, PATIENCE_S
+        )
         load = load_since(product, began_at, clock.now())
     print(load)
     product.assert_conserved()

@@ -18,7 +18,6 @@ from model.ways import Subject
 CONVOLVED = {*(stage.name for stage in STEM), *(block.name for block in BLOCKS)}
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("engine", [e for e in available_engines() if e != "tensorflow"])
 def test_full_windows_and_steps_of_an_engine_are_taken_apart(engine: str, tmp_path: Path) -> None:
     """Each layer that multiplies has convolutions; engines that are not wanted are left out."""

@@ -13,7 +13,6 @@ from model.ways import Subject, Way
 SUBJECT = Subject(size_px=32, frames=12, hops=())
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("default::DeprecationWarning")
 def test_converted_networks_agree_with_the_original() -> None:
     """Each peer that is installed, in float32 to its rounding and in bfloat16 to its own."""

@@ -53,7 +53,6 @@ def test_every_bench_explains_itself(command: str) -> None:
     assert "--json" in result.stdout
 
 
-@pytest.mark.timeout(120)
 def test_the_model_bench_prints_a_table_and_writes_its_figures(tmp_path: Path) -> None:
     """A real run, small, one round: Keras, TensorFlow, the matrix product; Markdown on stdout, what
     goes on meanwhile on stderr; ratios refer to eager; peers that were not asked for are not there.
@@ -82,7 +81,6 @@ def test_the_model_bench_prints_a_table_and_writes_its_figures(tmp_path: Path) -
     assert f"measuring {len(values['rows'])} ways in 1 rounds" in result.stderr
 
 
-@pytest.mark.timeout(120)
 def test_the_model_bench_takes_engines_apart(tmp_path: Path) -> None:
     """With --layers: one table a way, a line a layer, and convolutions in all that multiply."""
     path = tmp_path / "layers.json"

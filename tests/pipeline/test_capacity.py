@@ -98,7 +98,6 @@ def test_a_clip_is_rendered_where_there_is_no_source(tmp_path: Path) -> None:
         assert stream.frames == 40
 
 
-@pytest.mark.timeout(120)
 def test_the_search_ends_at_the_largest_number(clip: Path, tmp_path: Path) -> None:
     """A model that answers at once serves all that are tried; the JSON has every try."""
     path, told = tmp_path / "capacity.json", []
@@ -122,7 +121,6 @@ def test_the_search_ends_at_the_largest_number(clip: Path, tmp_path: Path) -> No
     assert len(told) == 2
 
 
-@pytest.mark.timeout(120)
 def test_one_camera_can_be_too_many(clip: Path) -> None:
     """No window is scored within a microsecond: the answer is 0, after one try."""
     demand = Demand(

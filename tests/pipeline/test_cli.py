@@ -158,7 +158,6 @@ def test_a_strange_file_name_cannot_write_to_the_terminal(command: str, tmp_path
     assert r"a\n\x1b[31m\u202e\udcff.yaml: cannot be read" in result.stderr
 
 
-@pytest.mark.timeout(180)
 def test_doctor_prints_one_json_array() -> None:
     """For scripts: nothing but JSON on stdout, and the exit code agrees with the verdicts."""
     result = CliRunner().invoke(main, ["doctor", "--json", "--port", "1"])

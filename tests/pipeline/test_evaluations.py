@@ -93,7 +93,6 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_small_rendered_set_is_evaluated(bundle: Path, tmp_path: Path) -> None:
     """The real renderer, network, gate and detector: Markdown on stdout, files in the folder, and
     the main figures in the bundle."""
@@ -112,7 +111,6 @@ def test_a_small_rendered_set_is_evaluated(bundle: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_bundle_is_calibrated_and_tuned(bundle: Path, tmp_path: Path) -> None:
     """Into another folder; the first stays as it is. What is tuned is what was calibrated."""
     engine = "--engine tensorflow --precision float32"

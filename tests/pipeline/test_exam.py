@@ -109,7 +109,6 @@ def test_labels_and_videos_of_the_operators_own_are_judged(tmp_path: Path) -> No
     assert "## Events: files" in markdown(found)
 
 
-@pytest.mark.timeout(120)
 def test_a_bundle_is_loaded_with_its_engine_and_closed(tmp_path: Path) -> None:
     """The real network, small: it scores what is rendered."""
     facts = {"size_px": 32, "frames": 8, "hop": 4, "units": 16, "is_trained": True}

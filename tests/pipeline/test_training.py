@@ -66,7 +66,6 @@ def command(tmp_path: Path, *options: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.system
-@pytest.mark.timeout(300)
 def test_a_run_ends_on_sigterm_and_its_checkpoint_becomes_a_bundle(tmp_path: Path) -> None:
     """Exit code 0 and the way on; --export then writes a bundle, and nothing without a run."""
     (tmp_path / "r.yaml").write_text(RECIPE)

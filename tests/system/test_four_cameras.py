@@ -85,7 +85,6 @@ async def test_motion_events_of_a_clip_match_its_labels(shared_data: Path, clip:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(240)
 async def test_motion_events_of_a_live_camera_match_the_labels(
     shared_data: Path, start_rtsp_server: Callable[..., GstServer]
 ) -> None:
@@ -151,7 +150,6 @@ async def test_four_cameras_run_side_by_side(rtsp_server: GstServer) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(240)
 async def test_four_cameras_run_side_by_side_for_a_minute_with_the_network(
     rtsp_server: GstServer,
 ) -> None:

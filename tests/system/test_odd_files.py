@@ -80,7 +80,6 @@ async def played(files: Sequence[Path]) -> dict[str, CameraReport]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_every_odd_file_ends_with_its_reason(odd_files: list[Path]) -> None:
     """No crash, no hang, no process replaced; what is sound is used, what is not says why."""
     reports: dict[str, CameraReport] = {}
@@ -131,7 +130,6 @@ async def test_pictures_of_turned_files_stand_upright_in_the_ring(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_the_command_plays_a_sound_and_a_hopeless_file_to_their_end(
     shared_data: Path, tmp_path: Path
 ) -> None:

@@ -69,7 +69,6 @@ def books(product: Running, name: str) -> Mapping[str, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_steps_give_the_scores_of_full_windows_for_every_window(bundle: Path) -> None:
     """Two scenes of 12 s at hop 4: the same windows, scores within 1e-4, and all but the first a
     step; audits agree."""
@@ -88,7 +87,6 @@ async def test_steps_give_the_scores_of_full_windows_for_every_window(bundle: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_windows_left_out_by_the_gate_are_gaps_and_change_no_score(bundle: Path) -> None:
     """The gate lets pieces of a scene through: each piece begins in full, with the same scores."""
     gate: dict[str, Any] = {"gate": "skip", "gate_threshold": 0.5, "gate_hold_s": 0.5}
@@ -103,7 +101,6 @@ async def test_windows_left_out_by_the_gate_are_gaps_and_change_no_score(bundle:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_a_killed_worker_takes_the_states_with_it(bundle: Path) -> None:
     """Its successor begins every stream in full and goes on in steps."""
     async with running(scenes(bundle, "steps", "realtime"), REAL) as product:

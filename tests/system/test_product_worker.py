@@ -174,14 +174,12 @@ async def kill_again_and_again(n_kills: int, seed: int) -> None:
     assert restarts(product) == {"crash": n_kills}
 
 
-@pytest.mark.timeout(120)
 async def test_e1_a_killed_worker_costs_at_most_a_batch_and_no_camera_notices() -> None:
     """kill -9 within a batch, 5 times at random phases."""
     await kill_again_and_again(5, seed=1)
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(240)
 async def test_e1_twenty_times() -> None:
     """The loop of the codes is long enough for a minute, and so is the test."""
     await kill_again_and_again(20, seed=2)
@@ -303,7 +301,6 @@ def children_of(command: Command) -> tuple[psutil.Process, psutil.Process]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_the_real_network_scores_and_every_process_keeps_to_its_memory(
     tmp_path: Path,
 ) -> None:

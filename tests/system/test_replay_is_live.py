@@ -38,7 +38,6 @@ def spans_of(events: list[Event]) -> list[tuple[str, float, float | None]]:
 
 @pytest.mark.slow
 @pytest.mark.system
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("gate", ["off", "skip"])
 async def test_a_replay_sees_what_the_product_sees(gate: str) -> None:
     """Every window with its frames, times and motion, and every event of the motion gate; sampled

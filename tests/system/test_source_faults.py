@@ -75,7 +75,6 @@ async def test_a_power_cycled_camera_is_noticed_within_1_s_and_back_within_6_s()
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(180)
 async def test_of_ten_cameras_dead_for_40_s_none_needs_more_than_6_s() -> None:
     """A1: the median user has more than one camera behind the switch that was replaced."""
     async with contextlib.AsyncExitStack() as stack:

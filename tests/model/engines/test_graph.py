@@ -13,6 +13,7 @@ from model.classifier import TOLERANCE
 from model.engines.graph import build_graph
 from model.engines.reference import disagreement
 from model.fuse import fuse
+from tests.conftest import needs_bfloat16
 
 SHAPES = [(8, 32, 32), (8, 40, 33), (12, 64, 48), (7, 33, 47)]
 
@@ -38,7 +39,7 @@ def causal_bundle() -> Bundle:
     )
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=needs_bfloat16)])
 @pytest.mark.parametrize("stem", ["pairs", "collapsed"])
 @pytest.mark.parametrize("blocks", ["pairs", "collapsed"])
 def test_every_form_equals_the_network(

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
-
 from model.training.estimate import estimate
 from tests.model.training.stand_in import BlockSource, tiny_recipe
-
-# A graph is traced in seconds, on a busy machine in many.
-pytestmark = pytest.mark.timeout(240)
 
 
 def test_each_phase_has_its_cost_and_the_run_its_duration() -> None:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from model.bundle import load_bundle
 from model.training.export import recorded, settle_statistics, write_bundle
 from model.training.run import begin
 from tests.model.training.stand_in import BlockSource, tiny_recipe
-
-# A graph is traced in seconds, on a busy machine in many.
-pytestmark = pytest.mark.timeout(240)
 
 
 def test_statistics_are_those_of_all_batches_together() -> None:

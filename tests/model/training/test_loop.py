@@ -60,7 +60,6 @@ def kill_at(folder: Path, step: int) -> str:
 
 @pytest.mark.slow
 @pytest.mark.system
-@pytest.mark.timeout(300)
 def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     """SIGKILL in the first and in the second phase, resumed: every array is bit-equal.
 
@@ -111,7 +110,6 @@ def loop_of(recipe: Recipe, folder: Path, told: Told, source: Any = None) -> Tra
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path, fonts: Path) -> None:
     """Left and right are told apart; bundle, curves, figures and events are in the folder."""
     recipe, told = tiny_recipe(ema_decay=0.5), Told()
@@ -133,7 +131,6 @@ def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path, fonts: Path) 
     assert last["train/learning_rate"] == pytest.approx(0.01 * 0.01, rel=1e-3)
 
 
-@pytest.mark.timeout(180)
 def test_a_run_stops_when_asked_and_a_changed_recipe_is_refused(
     tmp_path: Path, fonts: Path
 ) -> None:
@@ -162,7 +159,6 @@ class BrokenSource(BlockSource):
         return BrokenBatches(phase, len(self._recipe.head.labels), 0)
 
 
-@pytest.mark.timeout(180)
 def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
     """The run ends at that step, and what was spoilt is never saved."""
     recipe = tiny_recipe(checkpoint_s=1000.0)

@@ -20,7 +20,6 @@ from model.training.source import SyntheticSource, loader, open_source
 from tests.model.training.stand_in import tiny_recipe
 
 # A graph is traced in seconds, on a busy machine in many.
-pytestmark = pytest.mark.timeout(240)
 MINING = {"bundle": "untrained", "clips": 2}
 
 

@@ -23,6 +23,7 @@ from model.training.network import (
     place_shapes,
     weight_shapes,
 )
+from tests.conftest import needs_bfloat16
 
 UNITS, FRAMES, SIZE = 16, 8, 33
 PADDINGS: tuple[Literal["same", "causal"], ...] = ("same", "causal")
@@ -186,6 +187,7 @@ def test_first_weights_have_the_shapes_of_the_network() -> None:
     assert all(plain[name].all() for name in gammas)
 
 
+@needs_bfloat16
 def test_bfloat16_stays_close(rng: np.random.Generator) -> None:
     """Activations in bfloat16 change logits by little, and they stay float32."""
     weights, clips = some_weights(), some_clips(rng)

@@ -14,7 +14,6 @@ from model.training.state import decay_at
 from tests.model.training.stand_in import BlockSource, tiny_recipe
 
 # A graph is traced in seconds, on a busy machine in many.
-pytestmark = pytest.mark.timeout(240)
 
 MUON = {"kind": "muon", "peak_learning_rate": 0.01, "warmup_steps": 1}
 

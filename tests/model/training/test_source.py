@@ -13,9 +13,6 @@ from model.errors import DataError, TrainingError
 from model.training.source import ManifestSource, SyntheticSource, loader, open_source
 from tests.model.training.stand_in import BlockSource, tiny_recipe
 
-# A graph is traced in seconds, on a busy machine in many.
-pytestmark = pytest.mark.timeout(240)
-
 
 def test_rendered_batches_have_the_shape_of_their_phase() -> None:
     """Training and held-out clips differ, and each comes again for the same step."""

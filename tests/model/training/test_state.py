@@ -11,9 +11,6 @@ from model.training.network import first_weights, weight_shapes
 from model.training.recipe import OptimizerRecipe
 from model.training.state import TrainingState, decay_at
 
-# A graph is traced in seconds, on a busy machine in many.
-pytestmark = pytest.mark.timeout(240)
-
 
 def some_state(**options: object) -> TrainingState:
     arrays = first_weights(weight_shapes(8, 3), seed=0, zero_gamma=True)

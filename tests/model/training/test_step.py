@@ -12,9 +12,6 @@ from model.training.run import Run, begin
 from model.training.state import decay_at
 from tests.model.training.stand_in import BlockSource, tiny_recipe
 
-# A graph is traced in seconds, on a busy machine in many.
-pytestmark = pytest.mark.timeout(240)
-
 
 def one_step(run: Run, step: int = 0) -> Any:
     recipe = run.recipe
