@@ -25,9 +25,9 @@ from model.data.batch import Batch, Clips, Floats
 from model.data.place import NO_OBJECTS, Objects, place_targets
 from model.data.target import moment_targets, window_targets
 
-Stream = Literal["train", "validation", "scores"]
+Stream = Literal["train", "validation"]
 Split = Literal["train", "holdout"]
-_STREAMS: Final[tuple[Stream, ...]] = ("train", "validation", "scores")
+_STREAMS: Final[tuple[Stream, ...]] = ("train", "validation")
 
 
 @dataclass(frozen=True, slots=True)

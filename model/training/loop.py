@@ -26,8 +26,7 @@ from model.training.journal import Journal, read_rows
 from model.training.network import PLACED
 from model.training.objective import coarser, draw_mix
 from model.training.recipe import PhaseRecipe, Recipe
-from model.training.run import Run, Weights, begin, bundle_weights
-from model.training.scores import gather, learn_scores
+from model.training.run import Run, begin, bundle_weights
 from model.training.source import Source, loader
 from model.training.state import decay_at
 from model.training.step import Progress
@@ -113,17 +112,7 @@ class TrainingLoop:
             some = itertools.islice(batches, recipe.statistics_batches)
             averaged = bundle_weights(recipe, self.run.state.averaged())
             weights = settle_statistics(self.run.trainer, averaged, some)
-        if recipe.score_batches:
-            weights = self._with_scores(weights, phase)
         write_bundle(recipe, weights, folder)
-
-    def _with_scores(self, weights: Weights, phase: PhaseRecipe) -> Weights:
-        """Learn the layer of scores again, for the bundle alone."""
-        recipe, trainer = self.run.recipe, self.run.trainer
-        with loader(self._source.plain(phase), 0, recipe.workers) as batches:
-            seen = gather(trainer, weights, itertools.islice(batches, recipe.score_batches))
-        others = self._source.held_out(phase, -(-recipe.score_batches // 4))
-        return learn_scores(weights, seen, gather(trainer, weights, others))
 
     def _phase(self, journal: Journal) -> None:
         """Take the steps that are left of the phase that is due."""

@@ -49,7 +49,6 @@ class Passed(NamedTuple):
 
     Attributes:
         logits: float32 (N, K).
-        embedding: float32 (N, E), what the scores are a layer on.
         moments: float32 (N, P, K), logits of each time position; None without a layer for them.
         places: float32 (N, P, G, G, 7), logits of each cell, for each block of `PLACED`, its grid
             half as fine each time; empty without layers for them.
@@ -58,7 +57,6 @@ class Passed(NamedTuple):
     """
 
     logits: Any
-    embedding: Any
     moments: Any
     places: tuple[Any, ...]
     statistics: dict[str, Any]
@@ -155,7 +153,7 @@ def forward(weights: Mapping[str, Any], clips: Any, form: Form, *, is_training: 
     moments = None
     if "moments/kernel" in weights:
         moments = ops.matmul(positions, weights["moments/kernel"]) + weights["moments/bias"]
-    return Passed(logits, embedding, moments, tuple(places), run.statistics)
+    return Passed(logits, moments, tuple(places), run.statistics)
 
 
 def moved(

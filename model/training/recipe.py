@@ -195,9 +195,6 @@ class Recipe(Strict):
     statistics_batches: int = Field(32, ge=1, le=10_000)
     """Batches from which the bundle's BatchNorm statistics are taken, under its averaged
     weights."""
-    score_batches: int = Field(0, ge=0, le=100_000)
-    """Batches of clips as they come, neither mined nor augmented, from which the layer of scores is
-    learned again at the end; a quarter as many held-out ones say how far. 0 keeps the layer."""
     bundle_weights: Literal["float16", "float32"] = "float16"
     """Type of the weights in the bundle: 9 MB or 18 MB."""
     workers: int = Field(1, ge=0, le=256)
@@ -219,8 +216,6 @@ class Recipe(Strict):
         self._fits_positions()
         if self.head.activation == "softmax" and len(self.head.labels) < 2:
             raise ValueError("head.labels must be at least two where head.activation is softmax")
-        if self.score_batches and self.head.activation == "softmax":
-            raise ValueError("score_batches must be 0 where head.activation is softmax")
         return self
 
     def _fits_windows(self, data: SyntheticData) -> None:
@@ -263,7 +258,7 @@ class Recipe(Strict):
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides the weights; hexadecimal."""
-        loose = {"checkpoint_s", "workers", "statistics_batches", "score_batches", "bundle_weights"}
+        loose = {"checkpoint_s", "workers", "statistics_batches", "bundle_weights"}
         loose |= {"description", "licence"}
         text = self.model_dump_json(exclude={**dict.fromkeys(loose, True), "init": {"kept"}})
         return hashlib.sha256(text.encode()).hexdigest()

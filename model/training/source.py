@@ -9,7 +9,6 @@ where recorded, they are the manifest's split `validation`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -35,10 +34,6 @@ class Source(Protocol):
 
     def typical(self, phase: PhaseRecipe) -> Batches:
         """Return clips of the phase as often as they are, for statistics."""
-        ...
-
-    def plain(self, phase: PhaseRecipe) -> Batches:
-        """Return clips to learn from as they come, like the held-out ones, for the scores."""
         ...
 
     def held_out(self, phase: PhaseRecipe, n_batches: int) -> Iterator[Batch]:
@@ -94,13 +89,6 @@ class SyntheticSource:
     def typical(self, phase: PhaseRecipe) -> SyntheticBatches:
         """Return the same without regard to what is hard."""
         return self._batches(phase, is_held_out=False)
-
-    def plain(self, phase: PhaseRecipe) -> SyntheticBatches:
-        """Return windows of train looks as they are, of all kinds of scenes."""
-        plan = self._batches(phase, is_held_out=True).plan
-        return SyntheticBatches(
-            replace(plan, stream="scores", split="train", n_lanes=self._data.lanes)
-        )
 
     def held_out(self, phase: PhaseRecipe, n_batches: int) -> Iterator[Batch]:
         """Yield windows of looks that training never has, as they are."""
@@ -171,11 +159,6 @@ class ManifestSource:
     def typical(self, phase: PhaseRecipe) -> DatasetBatches:
         """Return the same."""
         return self.training(phase)
-
-    def plain(self, phase: PhaseRecipe) -> DatasetBatches:
-        """Return windows of the split `train` as they are, each segment once an epoch."""
-        plan = self.training(phase).plan
-        return DatasetBatches(self._manifest, replace(plan, is_balanced=False, policy=None))
 
     def held_out(self, phase: PhaseRecipe, n_batches: int) -> Iterator[Batch]:
         """Yield one window of each segment of the split `validation`, or of some evenly spaced."""

@@ -123,11 +123,6 @@ class Trainer:
         found = run(dict(weights), ops.convert_to_tensor(clips))
         return {name: np.asarray(value) for name, value in found.items()}
 
-    def embeddings(self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]) -> Array:
-        """Return the embeddings of clips under given weights, float32 (N, E)."""
-        run = self._jitted("embeddings", self._embeddings)
-        return np.asarray(run(dict(weights), ops.convert_to_tensor(clips)))
-
     def loss(self, logits: Array, targets: Array, weights: Array) -> float:
         """Return the loss of given logits."""
         tensors = (ops.convert_to_tensor(array) for array in (logits, targets, weights))
@@ -139,9 +134,6 @@ class Trainer:
 
     def _statistics(self, weights: Any, clips: Any) -> Any:
         return forward(weights, clips, self._form, is_training=True).statistics
-
-    def _embeddings(self, weights: Any, clips: Any) -> Any:
-        return forward(weights, clips, self._form, is_training=False).embedding
 
     def _jitted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         if name not in self._jits:

@@ -90,10 +90,6 @@ class BlockSource:
         """Return the same."""
         return self.training(phase)
 
-    def plain(self, phase: PhaseRecipe) -> Batches:
-        """Return others of the same."""
-        return BlockBatches(phase, len(self._recipe.head.labels), 2000 + self._recipe.seed)
-
     def held_out(self, phase: PhaseRecipe, n_batches: int) -> Iterator[Batch]:
         batches = BlockBatches(phase, len(self._recipe.head.labels), 1000 + self._recipe.seed)
         return (batches.batch(step) for step in range(n_batches))

@@ -30,23 +30,6 @@ def test_rendered_batches_have_the_shape_of_their_phase() -> None:
     assert (held_out[0].clips != source.training(phase).batch(0).clips).any()
 
 
-def test_clips_for_the_scores_come_as_they_are() -> None:
-    """Train looks of the kinds of validation, neither augmented, mined nor repeated; clips that
-    neither training nor validation has."""
-    data = {"kind": "synthetic", "windows": 2, "repeats": 2, "clip_frames": 20}
-    kinds = {"kinds": {"object": 1.0}}
-    mining = {"mining": {"bundle": "motion-events", "clips": 2}}
-    steps = {"size_px": 32, "frames": 8, "steps": 9, "batch": 4, "kinds": {"plain": 1.0}}
-    recipe = tiny_recipe(data={**data, **kinds, **mining}, phases=[steps])
-    source = open_source(recipe)
-    assert isinstance(source, SyntheticSource)
-    plain = source.plain(recipe.phases[0])
-    assert (plan := plain.plan).split == "train"
-    assert (plan.policy, plan.n_repeats, plan.kinds) == (None, 1, (("object", 1.0),))
-    assert plan.stream not in (source.training(recipe.phases[0]).plan.stream, "validation")
-    assert plain.batch(0).clips.shape == (4, 8, 32, 32, 3)
-
-
 def test_a_phase_may_begin_with_scenes_of_its_own_kinds() -> None:
     """Its training clips are of those kinds; validation stays with the kinds of all phases."""
     steps = {"size_px": 32, "frames": 8, "steps": 9, "batch": 4}
@@ -91,9 +74,6 @@ def test_a_manifest_gives_its_splits(tmp_path: Path) -> None:
     plan = source.training(recipe.phases[0]).plan
     assert (plan.split, plan.n_clips, plan.is_balanced) == ("train", 4, True)
     assert plan.sampling.size_px == 32
-    plain = source.plain(recipe.phases[0]).plan
-    assert (plain.split, plain.is_balanced, plain.policy) == ("train", False, None)
-    assert plan.policy is not None
     with pytest.raises(DataError, match="'validation'"):
         list(source.held_out(recipe.phases[0], 2))
     with pytest.raises(DataError, match="'left' is not in the label list"):
