@@ -121,8 +121,9 @@ async def until_mid_batch(product: Running, rng: random.Random) -> int:
     """Wait for a random instant within a batch; return the worker's process id."""
     worker = product.pipeline._worker
     while True:
-        await product.until(lambda: worker._batch is None)
-        await product.until(lambda: worker._batch is not None)
+        # The instant between two batches is too short to be met; that another one began is not.
+        before = worker._batch
+        await product.until(lambda before=before: worker._batch not in (None, before))
         await asyncio.sleep(rng.uniform(0, 0.8 * SLOW_BATCH_S))
         if worker._batch is not None and worker.pid is not None:
             return worker.pid
