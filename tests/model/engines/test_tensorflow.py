@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from model.bundle import UNTRAINED, Bundle, untrained_bundle
+from model.classifier import TOLERANCE
 from model.config import ModelConfig
 from model.engines import has_native_bfloat16
 from model.engines import tensorflow as engine
@@ -34,6 +35,8 @@ def test_auto_measures_both_precisions_and_reports_each(small_bundle: Bundle) ->
     assert warm.report["float32_collapsed_pairs_difference"] <= 1e-5
     rough = warm.report["bfloat16_collapsed_pairs_difference"]
     assert rough <= 2e-2 or not has_native_bfloat16(), EMULATED
+    taken = warm.report[f"{warm.precision}_collapsed_pairs_difference"]
+    assert taken <= TOLERANCE[warm.precision]
     assert sorted(warm.cost_s) == [1, 2, 4]
     assert min(warm.cost_s.values()) > 0
 
