@@ -1,10 +1,11 @@
 """Makes batches ahead of the training, in worker processes, and hands them out in order.
 
 In: `Batches` and the first step. Out: the batches of that step and all following ones. Worker w of
-W makes every W-th batch and is a few ahead, never more. Pictures cross in files of a folder in
+W makes every W-th batch and is a few ahead, never more. Batches cross in files of a folder in
 shared memory; where that is too small they cross by the pipe.
 Invariant: the n-th batch is that of step first + n, whatever the number of workers; no process and
-no file outlives the loader or, if that is killed, its process.
+no file outlives the loader or, if that is killed, its process. No worker is ended between the first
+and the last byte of an answer: the standard library would wait for the rest for ever.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, TypeVar
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from model.data.batch import Batch, Batches, Clips, Floats
+from model.data.batch import Batch, Batches
 from model.errors import DataError
 
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - shared memory, in a folder of its own
@@ -37,18 +39,15 @@ _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - shared memory, in a fol
 _NEVER: Final = 1 << 60
 _WATCH_S: Final = 0.25
 _OPEN: Final = "open"
+Number = TypeVar("Number", np.uint8, np.float32)
 
 
 class _Parcel(NamedTuple):
-    """A batch on its way: the pictures, or the file that holds them."""
+    """A batch on its way: itself, or the file with its arrays one behind the other, clips last."""
 
-    clips: Clips | None
+    batch: Batch | None
     file: str
-    shape: tuple[int, ...]
-    targets: Floats
-    weights: Floats
-    moments: Floats
-    places: Floats
+    shapes: tuple[tuple[int, ...], ...]
 
 
 class BatchLoader:
@@ -156,13 +155,26 @@ class BatchLoader:
 
 
 def _unpacked(parcel: _Parcel) -> Batch:
-    clips = parcel.clips
-    if clips is None:
-        file = Path(parcel.file)
-        # Mapped, not read: the memory is given back with the array, the name at once.
-        clips = np.memmap(file, np.uint8, "r+", shape=parcel.shape)
-        file.unlink()
-    return Batch(np.asarray(clips), *parcel[3:])
+    if parcel.batch is not None:
+        return parcel.batch
+    file, offset = Path(parcel.file), 0
+    *shapes, clips_shape = parcel.shapes
+    arrays = []
+    for shape in shapes:
+        arrays.append(_mapped(file, np.float32, offset, shape))
+        offset += arrays[-1].nbytes
+    clips = _mapped(file, np.uint8, offset, clips_shape)
+    file.unlink()
+    return Batch(clips, *arrays)
+
+
+def _mapped(
+    file: Path, dtype: type[Number], offset: int, shape: tuple[int, ...]
+) -> npt.NDArray[Number]:
+    """Return an array of a file; mapped, not read: its memory is given back with it."""
+    if not math.prod(shape):
+        return np.empty(shape, dtype)
+    return np.asarray(np.memmap(file, dtype, "r+", offset, shape))
 
 
 # ---- in the worker -------------------------------------------------------------------------------
@@ -173,6 +185,9 @@ class _Bench:
 
     batches: Batches
     folder: Path
+    is_making = False
+    gate = threading.Lock()
+    """Held where `is_making` changes, and by the one who ends the process because of it."""
 
 
 def _begin(batches: Batches, niceness: int, parent_pid: int, folder: str) -> None:
@@ -187,21 +202,43 @@ def _begin(batches: Batches, niceness: int, parent_pid: int, folder: str) -> Non
 
 def _watch(parent_pid: int) -> None:
     # Not the kernel's parent-death signal: that one follows the thread that started this process.
-    while os.getppid() == parent_pid and (_Bench.folder / _OPEN).exists():
+    while os.getppid() == parent_pid:
+        if not _is_open():
+            with _Bench.gate:
+                if _Bench.is_making:
+                    os._exit(1)
+            # Idle, or in the middle of an answer; `_make` ends what is asked for after it.
         time.sleep(_WATCH_S)
     shutil.rmtree(_Bench.folder, ignore_errors=True)
     os._exit(1)
 
 
+def _is_open() -> bool:
+    return (_Bench.folder / _OPEN).exists()
+
+
 def _make(step: int) -> _Parcel:
-    batch = _Bench.batches.batch(step)
-    file = _Bench.folder / f"{step}"
+    with _Bench.gate:
+        if not _is_open():
+            os._exit(1)
+        _Bench.is_making = True
+    try:
+        return _packed(_Bench.batches.batch(step), _Bench.folder / f"{step}")
+    finally:
+        with _Bench.gate:
+            _Bench.is_making = False
+
+
+def _packed(batch: Batch, file: Path) -> _Parcel:
+    arrays = (*batch[1:], batch.clips)
     try:
         # 19 MB by the pipe cost the training's process 22 ms a batch, by a file less than 1.
-        np.ascontiguousarray(batch.clips).tofile(file)
+        with file.open("wb") as out:
+            for array in arrays:
+                np.ascontiguousarray(array).tofile(out)
     except OSError:
         # Shared memory is full, as it soon is in a container: 64 MB.
         with contextlib.suppress(OSError):
             file.unlink()
-        return _Parcel(batch.clips, "", batch.clips.shape, *batch[1:])
-    return _Parcel(None, str(file), batch.clips.shape, *batch[1:])
+        return _Parcel(batch, "", ())
+    return _Parcel(None, str(file), tuple(array.shape for array in arrays))

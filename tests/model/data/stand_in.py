@@ -44,6 +44,7 @@ class CountingBatches:
 
     n_clips: int = 2
     size_px: int = 8
+    n_cells: int = 1
     failing: int = -1
     deadly: int = -1
     hanging: int = -1
@@ -60,5 +61,7 @@ class CountingBatches:
             threading.Event().wait()
         shape = (self.n_clips, 4, self.size_px, self.size_px, 3)
         facts = np.full((self.n_clips, 3), (os.getpid(), step, os.nice(0)), np.float32)
-        parts = (np.full((2, 1, 3), step, np.float32), np.full((2, 1, 1, 1, 7), step, np.float32))
-        return Batch(np.full(shape, step % 256, np.uint8), facts, np.ones_like(facts), *parts)
+        moments = np.full((2, 1, 3), step, np.float32)
+        places = np.full((2, 1, self.n_cells, 1, 7), step, np.float32)
+        clips = np.full(shape, step % 256, np.uint8)
+        return Batch(clips, facts, np.ones_like(facts), moments, places)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from itertools import islice
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -15,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from model.data.loader import BatchLoader
+from model.data.loader import BatchLoader, _packed, _unpacked
 from model.errors import DataError
 from tests.conftest import REPOSITORY
 from tests.model.data.stand_in import CountingBatches
@@ -108,8 +111,32 @@ def test_closing_does_not_wait_for_a_batch_that_takes_for_ever() -> None:
         assert steps(loader, 1) == [0]
 
 
-def test_pictures_cross_without_shared_memory() -> None:
-    """Where the pictures' files cannot be written they cross by the pipe."""
+def test_closing_waits_for_an_answer_that_has_begun() -> None:
+    """One that is cut in two is waited for for ever: 112 MB by the pipe, closed at any time."""
+    for wait_s in (0.0, 0.05, 0.1, 0.15):
+        with BatchLoader(CountingBatches(n_cells=2_000_000), n_workers=2) as loader:
+            assert loader._folder is not None
+            for step in range(1, 5):
+                (loader._folder / f"{step}").mkdir()
+            assert loader.take().places.max() == 0
+            time.sleep(wait_s)
+
+
+def test_an_answer_is_short() -> None:
+    """Under 4 KiB, which the kernel writes at once or not at all, however large the batch is."""
+    batch = CountingBatches(n_cells=2_000_000).batch(3)
+    with tempfile.TemporaryDirectory() as folder:
+        parcel = _packed(batch, Path(folder) / "3")
+        assert len(pickle.dumps(parcel)) < select.PIPE_BUF
+        found = _unpacked(parcel)
+        for part, expected in zip(found, batch, strict=True):
+            assert part.dtype == expected.dtype
+            np.testing.assert_array_equal(part, expected)
+        assert not list(Path(folder).iterdir())
+
+
+def test_batches_cross_without_shared_memory() -> None:
+    """Where their files cannot be written they cross by the pipe."""
     with BatchLoader(CountingBatches(), n_workers=1) as loader:
         assert loader._folder is not None
         for step in range(4):
@@ -121,7 +148,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     """When the training is killed, its workers end by themselves and take their files along."""
     pid_file = tmp_path / "worker"
     code = f"""
-from model.data.loader import BatchLoader
+from model.data.loader import BatchLoader, _packed, _unpacked
 from tests.model.data.stand_in import CountingBatches
 if __name__ == "__main__":
     with BatchLoader(CountingBatches(hanging=1, pid_file={str(pid_file)!r})) as loader:
