@@ -25,13 +25,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from model.engines import has_native_bfloat16
-from model.telemetry import switch_off
+from model.engines import has_native_bfloat16, prepare
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-# Before any test module imports a runtime: tests call nobody either, and no thread of theirs sends.
-switch_off()
+# Before any test module imports a runtime: tests run what the product runs, and call nobody either.
+prepare()
 
 EMULATED = "no bfloat16 in this processor: emulated, where sums are rounded too"
 needs_bfloat16 = pytest.mark.skipif(not has_native_bfloat16(), reason=EMULATED)

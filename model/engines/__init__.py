@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -29,6 +30,12 @@ _ENGINES = {
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
 """Must stand before TensorFlow is imported: nothing about GPUs it did not find, and Keras on the
 same runtime. What fails comes as an exception whatever the level."""
+
+_X86 = {"x86_64", "AMD64"}
+_ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+"""Kernels of oneDNN on every x86 processor: by itself TensorFlow takes them only where there are
+AVX-512 VNNI, bfloat16 or AMX (its release notes 2.9), and elsewhere others that take up to twice as
+long. On ARM its own choice stands, since nobody measured there."""
 
 PRECISIONS = {
     "tensorflow": ("float32", "bfloat16"),
@@ -70,9 +77,17 @@ def has_native_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return any(flag in text.split() for flag in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+def worth_measuring(precisions: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out what this CPU only emulates: it costs seconds of warm-up and is never faster."""
+    if has_native_bfloat16():
+        return precisions
+    return tuple(precision for precision in precisions if precision != "bfloat16")
+
+
 def prepare() -> None:
     """Set what must stand before any runtime is imported; every import of one comes behind it."""
-    for key, value in _ENVIRONMENT.items():
+    wanted = _ENVIRONMENT | (_ONEDNN if platform.machine() in _X86 else {})
+    for key, value in wanted.items():
         os.environ.setdefault(key, value)
     switch_off()
 

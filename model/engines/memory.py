@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -73,7 +74,7 @@ class Memory:
         self.key = {
             "weights": bundle.sha256,
             "form": f"{facts.temporal_padding} {facts.frames}x{facts.size_px} {facts.pixel_scale}",
-            "runtime": runtime,
+            "runtime": f"{runtime} {os.environ.get('TF_ENABLE_ONEDNN_OPTS', '')}",
             "processor": processor(),
             "config": f"{config.precision} {config.threads} {config.mode}",
             "asked": asked,

@@ -29,6 +29,7 @@ from model.classifier import (
     check_clips,
 )
 from model.config import ModelConfig
+from model.engines import worth_measuring
 from model.engines.measure import (
     MIN_GAIN,
     by_batch,
@@ -46,6 +47,10 @@ from model.engines.reference import PROBE_PX, disagreement, probe_clips, referen
 from model.errors import EngineFailedError
 
 Answer = TypeVar("Answer")
+
+AUTO = ("float32", "bfloat16")
+"""Precisions that `auto` measures; without bfloat16 in the processor OpenVINO computes in float32
+whatever it is asked, and the name would be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +192,7 @@ class OpenVinoClassifier:
     def _choose(self, bundle: Bundle, memory: Memory, report: dict[str, float]) -> Candidate:
         """Measure the precisions that may be used, and keep the fastest that is right."""
         wanted = self._config.precision
-        precisions = ("float32", "bfloat16") if wanted == "auto" else (wanted,)
+        precisions = worth_measuring(AUTO) if wanted == "auto" else (wanted,)
         clips = probe_clips(bundle)
         if wanted == "int8":
             side = min(self._manifest.size_px, PROBE_PX)

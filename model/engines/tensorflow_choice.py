@@ -18,6 +18,7 @@ import tensorflow as tf
 from model import spec
 from model.bundle import Bundle, Manifest
 from model.classifier import TOLERANCE, Clips, Embeddings, Maps, Scores
+from model.engines import worth_measuring
 from model.engines.graph import Graph, build_graph, hold
 from model.engines.measure import MIN_GAIN, golden_clips, median_cost
 from model.engines.reference import disagreement, probe_clips, reference_outputs
@@ -32,7 +33,7 @@ FORMS: tuple[tuple[PairForm, PairForm], ...] = (
 """(stem, blocks) in the order of preference; a later one must be clearly faster."""
 
 AUTO = {"cpu": ("float32", "bfloat16"), "gpu": ("float32", "bfloat16", "float16")}
-"""Precisions that `auto` measures, by device."""
+"""Precisions that `auto` measures, by device; on a CPU without bfloat16 float32 alone."""
 
 CHUNK_BYTES = 64 << 20
 """Activations the graph may hold at once; larger batches run in chunks. At 256 px one clip fills it
@@ -105,7 +106,9 @@ def choose(bundle: Bundle, wanted: str, report: dict[str, float], device: str) -
     Raises:
         EngineFailedError: nothing agrees with the network.
     """
-    precisions = AUTO[device] if wanted == "auto" else (wanted,)
+    precisions: tuple[str, ...] = (wanted,)
+    if wanted == "auto":
+        precisions = worth_measuring(AUTO["cpu"]) if device == "cpu" else AUTO[device]
     probe = probe_clips(bundle)
     check = (probe, reference_outputs(bundle, probe))
     best: Candidate | None = None

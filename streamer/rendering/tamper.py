@@ -1,7 +1,7 @@
 """Somebody tampers with the camera: covers, sprays, defocuses or turns it, or it freezes.
 
 In: chance and times. Out: changed pictures and the truth: 1 while it happens and for 1 s after,
-undecided as long as the picture stays useless.
+undecided as long as the picture stays useless, or stands still: so does an empty room.
 Invariant: before it begins, the picture is handed through untouched.
 """
 
@@ -62,6 +62,7 @@ class Tamper:
         times_s: float64 (n,).
         seen: grey levels by which the picture must differ on average from what it would be.
         is_turn: whether the camera is turned, which moves it as well.
+        is_freeze: whether the picture stands still until it is done.
 
     Attributes:
         turns: bool (n,), whether it is being turned, or has just been.
@@ -75,11 +76,12 @@ class Tamper:
         seen: float = SEEN,
         *,
         is_turn: bool = False,
+        is_freeze: bool = False,
     ) -> None:
         self._seen = seen
         self._effect = effect
         self._done = done
-        self._told = _states(done, times_s)
+        self._told = _frozen_states(done, times_s) if is_freeze else _states(done, times_s)
         self._changes = np.zeros(len(times_s))
         self.turns = is_turn & (self._told == 1)
 
@@ -118,9 +120,10 @@ def tamper(
     if rng.random() < 0.4:
         back = start + takes + rng.uniform(0.5, 4)
         done = np.minimum(done, np.clip(1 - (times_s - back) / takes, 0, 1))
-    is_turn = make is _turn_away
     seen = max(SEEN, faintest / 2)
-    return Tamper(make(Kit(rng, split, size_px)), done, times_s, seen, is_turn=is_turn)
+    effect = make(Kit(rng, split, size_px))
+    is_turn, is_freeze = make is _turn_away, make is _black_out
+    return Tamper(effect, done, times_s, seen, is_turn=is_turn, is_freeze=is_freeze)
 
 
 def _states(done: Series, times_s: Series) -> Series:
@@ -131,6 +134,12 @@ def _states(done: Series, times_s: Series) -> Series:
         states[recent & (done > DONE)] = 1.0
         states[index] = 1.0
     return states
+
+
+def _frozen_states(done: Series, times_s: Series) -> Series:
+    """Return the states of a picture that stands still until all is done, and again after it."""
+    standing = np.where((done > 0) & (done < 1), 0.5, 0.0)
+    return np.maximum(standing, _states(np.floor(done), times_s))
 
 
 def _cover(of: Kit) -> Effect:

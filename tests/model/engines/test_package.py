@@ -48,6 +48,29 @@ def test_runtimes_are_prepared_before_they_are_imported(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
+    ("machine", "own", "expected"),
+    [
+        ("x86_64", None, "1"),
+        ("AMD64", None, "1"),
+        ("x86_64", "0", "0"),
+        ("aarch64", None, None),
+    ],
+)
+def test_onednn_is_on_wherever_tensorflow_has_it_for_x86(
+    monkeypatch: pytest.MonkeyPatch, machine: str, own: str | None, expected: str | None
+) -> None:
+    """Older processors too, where TensorFlow leaves it off; the operator's word stands."""
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    name = "TF_ENABLE_ONEDNN_OPTS"
+    monkeypatch.delenv(name, raising=False)
+    if own is not None:
+        monkeypatch.setenv(name, own)
+    engines.prepare()
+    found = os.environ.pop(name, None)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
     ("flags", "expected"),
     [("fpu avx512_bf16 sse", True), ("fpu amx_bf16", True), ("fpu avx512f bf16x", False)],
 )
@@ -57,6 +80,14 @@ def test_native_bfloat16_is_a_cpu_flag(flags: str, expected: bool, tmp_path: Pat
     cpuinfo.write_text(f"processor : 0\nflags : {flags}\n", encoding="utf-8")
     assert has_native_bfloat16(cpuinfo) is expected
     assert has_native_bfloat16(tmp_path / "absent") is False
+
+
+def test_what_the_processor_only_emulates_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it has bfloat16 itself nothing is left out."""
+    both = ("float32", "bfloat16")
+    for is_native, expected in ((True, both), (False, ("float32",))):
+        monkeypatch.setattr(engines, "has_native_bfloat16", lambda is_native=is_native: is_native)
+        assert engines.worth_measuring(both) == expected
 
 
 def test_a_precision_the_engine_lacks_is_refused_in_one_sentence(small_bundle: Bundle) -> None:

@@ -74,6 +74,7 @@ def test_a_precision_the_device_cannot_run_is_an_error_only_if_it_was_asked_for(
     small_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Among others it is passed over."""
+    monkeypatch.setattr("model.engines.has_native_bfloat16", lambda: True)
     whole = choice.run
 
     def refusing(graph: Any, clips: Any, chunk: int) -> Any:

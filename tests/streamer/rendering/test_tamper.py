@@ -47,6 +47,22 @@ def test_it_is_told_while_it_happens_and_a_second_after() -> None:
     assert (states[32:] == 0.5).all()
 
 
+def test_a_picture_that_stands_still_is_open_until_it_goes_black() -> None:
+    """Nobody can tell it from a quiet room, however much happens in front of the camera."""
+    done = np.minimum(np.clip((TIMES - 1) / 2, 0, 1), np.clip((6 - TIMES) / 1.5, 0, 1))
+    effect = next(make for make, _ in _KINDS if make.__name__ == "_black_out")
+    made = Tamper(effect(Kit(np.random.default_rng(0), "train", SIZE)), done, TIMES, is_freeze=True)
+    live = np.random.default_rng(1).integers(0, 255, (len(TIMES), SIZE, SIZE, 3)).astype(np.uint8)
+    seen = np.array([made.apply(live[frame], frame) for frame in range(len(TIMES))])
+    assert (seen[11:30] == live[11]).all()
+    assert made.states[:11].max() == 0
+    assert (made.states[11:30] == 0.5).all()
+    assert (made.states[30:41] == 1).all()
+    assert (made.states[41:46] == 0.5).all()
+    assert made.states[46] == 1  # The picture of before comes back, and stands still.
+    assert (made.states[47:] == 0.5).all()
+
+
 def test_what_hardly_changes_the_picture_is_open() -> None:
     """A lens a hundredth darker may be one or not."""
     assert set(told(np.clip(TIMES - 1, 0, 1), darkness=0.01)) == {0.0, 0.5}
