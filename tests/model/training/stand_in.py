@@ -43,6 +43,12 @@ def muon_recipe() -> Recipe:
     return tiny_recipe(optimizer={"kind": "muon", "peak_learning_rate": 0.01, "warmup_steps": 2})
 
 
+def few_steps() -> Recipe:
+    """Four steps of the second phase with Muon."""
+    [_, phase] = muon_recipe().phases
+    return muon_recipe().model_copy(update={"phases": (phase.model_copy(update={"steps": 4}),)})
+
+
 @dataclass
 class BlockBatches:
     """`Batches` of blocks that move; label 0 left, label 1 right, others undecided.
