@@ -1,4 +1,4 @@
-"""The contract of the two backends that train: the same steps, and each goes on where the other was.
+"""The contract of the backends that train: the same steps, and each goes on with the other's run.
 
 JAX runs without TensorFlow, as on a machine with a GPU that has none.
 """
