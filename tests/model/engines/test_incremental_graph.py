@@ -17,6 +17,7 @@ from model.engines.incremental_graph import TensorFlowGraphs
 from model.fuse import fuse
 from model.incremental import SlidingWindow
 from model.plan import Plan
+from tests.conftest import needs_bfloat16
 
 HOPS = (4, 8, 16)
 
@@ -129,6 +130,7 @@ def test_collapsed_blocks_are_the_same_function(
     assert largest_difference(window, full("float32"), video(1, 32 + 2 * hop, 32, 32)) <= 1e-5
 
 
+@needs_bfloat16
 @pytest.mark.parametrize("hop", HOPS)
 def test_bfloat16_is_as_far_from_float32_as_the_full_window(
     hop: int, sliding: Callable[..., SlidingWindow], full: Callable[[str], Any]
