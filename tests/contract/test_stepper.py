@@ -171,6 +171,8 @@ def test_a_causal_bundle_runs_step_by_step(
     one, alone and in a batch, and streams of a batch do not mix."""
     if precision == "int8":
         pytest.importorskip("nncf", reason="the extra openvino is not installed")
+    if (engine, precision) == ("tensorflow", "bfloat16") and not has_native_bfloat16():
+        pytest.skip(EMULATED)
     manifest = bundle.manifest.model_copy(update={"temporal_padding": "causal"})
     causal = Bundle(manifest, bundle.weights, bundle.score_kernel, bundle.score_bias, "causal")
     config = ModelConfig.model_validate({"engine": engine, "precision": precision})
