@@ -32,6 +32,9 @@ from streamer.reconnect import Backoff
 log = logging.getLogger(__name__)
 
 _WATCH_S = 0.25
+# A new process loads its libraries before it can speak; 3 s were too few for fifteen of them beside
+# a cold worker on two cores: each was killed again and again.
+_START_S = 30.0
 # A watch that wakes this late was away itself and must not blame the child.
 _AWAY_S = 1.0
 # Closing sends TEARDOWN to the cameras; a child that needs longer is hung and is killed.
@@ -45,7 +48,7 @@ class Capture:
         name: of the process, for logs.
         connections: its cameras.
         backoff: waits between two starts of the process.
-        silence_s: a process that sends nothing for so long is replaced.
+        silence_s: a process that sends nothing for so long is replaced; a new one has 30 s.
         clock: time.
     """
 
@@ -198,7 +201,8 @@ class Capture:
     def _why_kill(self, child: ChildProcess[FromCapture], now: float) -> str:
         if self._closing.is_set():
             return "does not close" if now - self._closing_at > _CLOSE_S else ""
-        if now - child.last_heard_at > self._silence_s:
+        limit_s = self._silence_s if child.has_spoken else max(self._silence_s, _START_S)
+        if now - child.last_heard_at > limit_s:
             return f"no sign of life for {now - child.last_heard_at:.1f} s"
         stuck = [c.camera for c in self._connections.values() if c.is_stuck(now)]
         return f"no picture from {', '.join(stuck)}" if stuck else ""

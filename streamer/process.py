@@ -192,6 +192,7 @@ class ChildProcess(Generic[N]):
         self._pidfd = -1
         self._has_link_ended = False
         self.last_heard_at = 0.0
+        self.has_spoken = False
 
     async def start(self) -> None:
         """Spawn the process; call once.
@@ -286,6 +287,7 @@ class ChildProcess(Generic[N]):
                 self._has_link_ended = True
                 return []
             self.last_heard_at = self._clock.now()
+            self.has_spoken = True
             notes = self._framer.feed(data)
         return notes
 

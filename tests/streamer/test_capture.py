@@ -24,6 +24,7 @@ from streamer.resolver import Resolver
 from streamer.ring import create_ring, remove_ring
 from tests.conftest import eventually
 
+SILENCE_S = 3.0
 SCENE = {"kind": "synthetic", "name": "street", "fps": 25.0, "width": 64, "height": 64}
 
 
@@ -56,7 +57,7 @@ class Bench:
             )
             for camera, ring in zip(self.notes, rings, strict=True)
         ]
-        self.capture = Capture("test", connections, self.backoff(), 3.0, self.clock)
+        self.capture = Capture("test", connections, self.backoff(), SILENCE_S, self.clock)
 
     def backoff(self) -> Backoff:
         return Backoff(ReconnectConfig(initial_s=0.05, cap_s=0.1), random.Random(1))
@@ -117,6 +118,22 @@ async def test_a_killed_process_is_replaced_and_goes_on_in_the_same_ring(
     assert seqs == sorted(set(seqs))
     assert frames[-1].run > frames[0].run
     assert [note.reset for note in frames if note.reset] == ["start", "reconnect"]
+
+
+async def test_a_process_that_starts_slowly_is_not_killed(rings: list[RingSpec]) -> None:
+    """It cannot speak before its libraries are loaded; later the same silence costs it its life."""
+    bench = Bench(rings[:1])
+    async with bench.running():
+        await eventually(lambda: bench.capture.pid is not None)
+        first = bench.capture.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        await asyncio.sleep(SILENCE_S + 1.5)
+        os.kill(first, signal.SIGCONT)
+        await eventually(lambda: len(bench.of("cam0", FrameNote)) > 5, timeout_s=60)
+        assert (bench.capture.pid, bench.capture.n_restarts) == (first, 0)
+        os.kill(first, signal.SIGSTOP)
+        await eventually(lambda: bench.capture.n_restarts == 1, timeout_s=20)
 
 
 async def test_a_camera_keeps_the_rate_it_was_given_when_its_process_is_replaced(
