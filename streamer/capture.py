@@ -201,7 +201,7 @@ class Capture:
     def _why_kill(self, child: ChildProcess[FromCapture], now: float) -> str:
         if self._closing.is_set():
             return "does not close" if now - self._closing_at > _CLOSE_S else ""
-        limit_s = self._silence_s if child.has_spoken else max(self._silence_s, _START_S)
+        limit_s = self._silence_s if child.has_spoken else _START_S
         if now - child.last_heard_at > limit_s:
             return f"no sign of life for {now - child.last_heard_at:.1f} s"
         stuck = [c.camera for c in self._connections.values() if c.is_stuck(now)]

@@ -170,6 +170,10 @@ class ChildProcess(Generic[N]):
         kinds: the union of note types the child sends.
         clock: for `last_heard_at` and the log's rate limit.
         env: further environment of the child; never secrets.
+
+    Attributes:
+        last_heard_at: when it last sent anything, or was started; the clock's seconds.
+        has_spoken: whether it has sent anything yet.
     """
 
     def __init__(

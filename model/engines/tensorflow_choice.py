@@ -201,7 +201,7 @@ def clip_cost(graph: Graph, manifest: Manifest, n: int, give_up_s: float = float
 
 
 def chunk_size(manifest: Manifest, precision: str) -> int:
-    """Clips whose activations stay within `CHUNK_BYTES`; at least one.
+    """Clips whose activations stay within `CHUNK_BYTES`, at least one.
 
     Two neighbouring layers live at a time.
     """

@@ -200,8 +200,7 @@ async def test_addresses_on_the_command_line_are_in_no_list_of_processes(tmp_pat
         sources = [address_of(shape, host) for shape in SHAPES]
         arguments = ("run", *sources, "synthetic:street", "--port", "0", "--log-level", "debug")
         with Command(*arguments, folder=tmp_path) as command:
-            # Fifteen capture processes and a cold worker: 30 s are not enough for two slow cores.
-            await command.until_running("street", 120.0)
+            await command.until_running("street")
             assert "rtsp://***@" in "".join(psutil.Process(command.process.pid).cmdline())
             hits = hits_in_processes(command) + await hits_in_pages(command)
             assert await command.end() == 0, command.logs()

@@ -148,7 +148,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     """When the training is killed, its workers end by themselves and take their files along."""
     pid_file = tmp_path / "worker"
     code = f"""
-from model.data.loader import BatchLoader, _packed, _unpacked
+from model.data.loader import BatchLoader
 from tests.model.data.stand_in import CountingBatches
 if __name__ == "__main__":
     with BatchLoader(CountingBatches(hanging=1, pid_file={str(pid_file)!r})) as loader:

@@ -48,6 +48,19 @@ def test_anything_else_is_another_choice(bundle: Bundle, tmp_path: Path) -> None
         assert memory.recall() is None
 
 
+def test_other_kernels_are_another_choice(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was measured with oneDNN says nothing about TensorFlow without it."""
+    config = ModelConfig(cache_dir=tmp_path)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    Memory(bundle, config, "engine 1", "4").keep(CHOICE)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert Memory(bundle, config, "engine 1", "4").recall() is None
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    assert Memory(bundle, config, "engine 1", "4").recall() == CHOICE
+
+
 def test_nothing_is_remembered_where_that_is_not_wanted(bundle: Bundle, tmp_path: Path) -> None:
     """`cache: false` leaves no file and reads none."""
     Memory(bundle, ModelConfig(cache_dir=tmp_path), "engine 1", "4").keep(CHOICE)

@@ -19,6 +19,7 @@ from model.engines import has_native_bfloat16
 from model.engines import tensorflow as engine
 from model.engines.memory import Memory
 from model.engines.tensorflow import TensorFlowClassifier
+from model.engines.tensorflow_choice import Way
 from model.errors import EngineFailedError
 from tests.conftest import EMULATED
 
@@ -44,6 +45,18 @@ def test_auto_measures_what_the_processor_has_and_reports_each(
     assert taken <= TOLERANCE[warm.precision]
     assert sorted(warm.cost_s) == [1, 2, 4]
     assert min(warm.cost_s.values()) > 0
+
+
+@pytest.mark.parametrize(("precision", "is_constant"), [("float32", False), ("bfloat16", True)])
+def test_float32_weights_are_no_constants_of_a_step(
+    precision: str, is_constant: bool, longer_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would take 200 MB more; in bfloat16 those of the first hop are."""
+    asked: list[bool] = []
+    monkeypatch.setattr(engine, "make_stepper", lambda *_, is_constant: asked.append(is_constant))
+    classifier = TensorFlowClassifier(longer_bundle, ModelConfig())
+    classifier._make_stepper(longer_bundle, Way(precision, "collapsed", "pairs"), 4)
+    assert asked == [is_constant]
 
 
 def test_weights_that_no_graph_reproduces_are_refused(small_bundle: Bundle) -> None:

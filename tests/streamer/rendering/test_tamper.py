@@ -63,6 +63,20 @@ def test_a_picture_that_stands_still_is_open_until_it_goes_black() -> None:
     assert (made.states[47:] == 0.5).all()
 
 
+def test_what_freezes_is_drawn_with_that_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is chosen, frames that stand still before the first black one are open."""
+    [freeze] = [kind for kind in _KINDS if kind[0].__name__ == "_black_out"]
+    monkeypatch.setattr("streamer.rendering.tamper._KINDS", (freeze,))
+    made = tamper(np.random.default_rng(1), TIMES, "train", SIZE)
+    for frame in range(len(TIMES)):
+        made.apply(np.roll(scene(), 7 * frame, axis=0), frame)
+    black = int(np.argmax(made._done == 1))
+    still = np.flatnonzero(made._done[:black] > 0)
+    assert len(still) > 2
+    assert (made.states[still] == 0.5).all()
+    assert made.states[black] == 1
+
+
 def test_what_hardly_changes_the_picture_is_open() -> None:
     """A lens a hundredth darker may be one or not."""
     assert set(told(np.clip(TIMES - 1, 0, 1), darkness=0.01)) == {0.0, 0.5}
