@@ -15,9 +15,6 @@ export DEMO_S
 # The source of `make run`, and the arguments of `make test` and `make bench`.
 SOURCE ?=
 ARGS ?=
-# Tests that hang on no clock run in two processes; those that measure and wait run one by one.
-UNITS := tests/model tests/contract tests/streamer tests/pipeline
-TIMED := tests/flow tests/system $(wildcard tests/test_*.py) tests/pipeline/test_capacity.py
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -63,8 +60,7 @@ format: $(STAMP) ## Rewrite the sources in the house format
 
 test: $(STAMP) ## Run the tests (ARGS="-k name" to choose)
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 $(UNITS) $(addprefix --ignore=,$(TIMED))
-	$(BIN)/python -m pytest $(TIMED)
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --max-worker-restart=0
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

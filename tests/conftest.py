@@ -1,5 +1,8 @@
 """What every test shares: the leak check, a clock that tests advance, the clips, the tools.
 
+`make test` runs in three processes. Tests of clocks, cameras and other processes come first and are
+one group, so that no two of them run at once; `COMPUTED` tests run beside them at a low priority.
+
 `nothing_leaks` runs around every test, sync or async: a test that leaves a task, thread, child
 process, shared memory segment or open file behind fails. What existed before the test is none of
 its business, so a server that outlives one test is a session or module fixture named in the
@@ -21,9 +24,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from model.engines import has_native_bfloat16, prepare
 
@@ -35,11 +40,65 @@ prepare()
 EMULATED = "no bfloat16 in this processor: emulated, where sums are rounded too"
 needs_bfloat16 = pytest.mark.skipif(not has_native_bfloat16(), reason=EMULATED)
 
+COMPUTED = (
+    "tests/model/training/",
+    "tests/contract/test_engine.py",
+    "tests/contract/test_training_backends.py",
+    "tests/pipeline/test_training.py",
+    "tests/system/test_product_steps.py",
+    "tests/streamer/rendering/",
+    "tests/pipeline/test_evaluations.py",
+    "tests/pipeline/test_evaluation.py",
+    "tests/pipeline/test_benches.py",
+    "tests/pipeline/test_exam.py",
+    "tests/pipeline/test_tuner.py",
+    "tests/pipeline/test_overload_sim.py",
+    "tests/flow/test_motion_on_clips.py",
+    "tests/streamer/test_scenes.py",
+    "tests/contract/test_stepper.py",
+    "tests/model/",
+)
+"""Tests that depend on no clock, those that take longest first."""
+CLOCKED = "clocked"
+COMPUTED_NICENESS = 10
+"""A tenth of the processor where another test wants all of it."""
+
 # What was asked to end needs a moment on a busy machine; what was not asked never ends.
 SETTLE_S = 2.0
 # Opened once by libraries and kept for the life of the process.
 LIBRARY_FILES = ("/dev/urandom", "/dev/null", "/proc/", "/sys/")
 FONTS = "/mpl-data/fonts/"
+
+
+def computed_rank(path: Path) -> int:
+    """Return the place of a test file among the `COMPUTED`, from 1; 0 where it is none of them."""
+    name = path.relative_to(REPOSITORY).as_posix()
+    return next((k for k, part in enumerate(COMPUTED, 1) if name.startswith(part)), 0)
+
+
+class OneClock(LoadScopeScheduling):
+    """Hands out whole files, and all tests that hang on clocks as one piece."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return file if computed_rank(REPOSITORY / file) else CLOCKED
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneClock:
+    """Tell pytest-xdist how tests are handed out to processes."""
+    return OneClock(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what hangs on clocks, then with what takes longest."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: computed_rank(item.path))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let tests that compute leave the processor to those that hang on clocks."""
+    if "PYTEST_XDIST_WORKER" in os.environ and computed_rank(item.path):
+        os.nice(max(0, COMPUTED_NICENESS - os.nice(0)))
 
 
 class FakeClock:

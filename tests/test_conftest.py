@@ -1,16 +1,19 @@
-"""Claims about the test tools themselves: the fake clock, and the leak check of every test."""
+"""Claims about the test tools themselves: the fake clock, the leak check, the order of tests."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import re
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClock, Holdings, require_tool
+from tests.conftest import REPOSITORY, FakeClock, Holdings, require_tool
 
 
 async def test_sleepers_wake_in_the_order_of_their_times(clock: FakeClock) -> None:
@@ -102,3 +105,28 @@ def test_a_missing_tool_skips_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRESNET_REQUIRE_SYSTEM", "1")
     with pytest.raises(pytest.fail.Exception, match="no-such-tool"):
         require_tool("no-such-tool")
+
+
+def test_no_two_tests_that_hang_on_clocks_run_at_once() -> None:
+    """Of three files the two with clocks are one process's, in order; the third is another's."""
+    files = [
+        "tests/model/test_cost.py",
+        "tests/streamer/test_pace.py",
+        "tests/streamer/test_notes.py",
+    ]
+    options = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "-v"]
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *files],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    ran = re.findall(r"^\[(gw\d)\] .* PASSED tests/(\w+)/(\w+)", told, re.MULTILINE)
+    clocked = [(process, file) for process, room, file in ran if room == "streamer"]
+    assert len({process for process, _ in clocked}) == 1
+    assert [file for file, _ in itertools.groupby(file for _, file in clocked)] == [
+        "test_pace",
+        "test_notes",
+    ]
+    assert {process for process, room, _ in ran if room == "model"} - {clocked[0][0]}

@@ -140,7 +140,7 @@ class Trainer:
             if self._is_tensorflow:
                 import tensorflow as tf
 
-                self._jits[name] = tf.function(function, reduce_retracing=False)
+                self._jits[name] = tf.function(function, reduce_retracing=False, autograph=False)
             else:
                 import jax
 

@@ -25,8 +25,13 @@ CHILD = [sys.executable, "-m", "tests.contract.backend_child"]
 
 
 def child(backend: str, folder: Path) -> subprocess.Popen[str]:
-    """Start a process that trains on a backend, on the CPU."""
-    environment = {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(REPOSITORY)}
+    """Start a process that trains on a backend, on the CPU; JAX compiles in half the time."""
+    environment = {
+        "KERAS_BACKEND": backend,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "PYTHONPATH": str(REPOSITORY),
+    }
     return subprocess.Popen(
         [*CHILD, str(folder)],
         cwd=REPOSITORY,

@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 
 RECIPE = """
 name: small
-head: {units: 8}
+init: {bundle: untrained, freeze: [stem, stem1, stem2, block0, block1]}
 data: {kind: synthetic, windows: 2, clip_frames: 12}
 phases: [{size_px: 32, frames: 4, steps: 4000, batch: 2}]
 optimizer: {warmup_steps: 1, peak_learning_rate: 0.001}

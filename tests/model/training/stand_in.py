@@ -10,6 +10,12 @@ import numpy as np
 from model.data.batch import Batch, Batches
 from model.training.recipe import PhaseRecipe, Recipe
 
+LATE = {
+    "init": {"bundle": "untrained", "freeze": ["stem", "stem1", "stem2", "block0", "block1"]},
+    "head": {},
+}
+"""Changes with which the later half of the network alone learns: fewer seconds until it begins."""
+
 
 def tiny_recipe(**changes: object) -> Recipe:
     """A run of two phases that takes seconds: 8 then 10 steps of four clips."""
@@ -41,6 +47,16 @@ def tiny_recipe(**changes: object) -> Recipe:
 def muon_recipe() -> Recipe:
     """The same with Muon, which has slots of its own for kernels and AdamW's for the rest."""
     return tiny_recipe(optimizer={"kind": "muon", "peak_learning_rate": 0.01, "warmup_steps": 2})
+
+
+def late_recipe() -> Recipe:
+    """Two phases of five steps of Muon for the later half of the network, which takes seconds."""
+    return tiny_recipe(
+        **LATE,
+        phases=[{"size_px": 32, "frames": 4, "steps": 5, "batch": 4}] * 2,
+        optimizer=muon_recipe().optimizer.model_dump(),
+        validate_steps=4,
+    )
 
 
 def few_steps() -> Recipe:

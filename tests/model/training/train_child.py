@@ -1,4 +1,4 @@
-"""A process that trains the tiny recipe in the folder it is given; tests kill it."""
+"""A process that trains half of a network in the folder it is given; tests kill it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ prepare()
 
 from model.training.loop import TrainingLoop  # noqa: E402 - after the environment is set
 from model.training.run import make_repeatable  # noqa: E402
-from tests.model.training.stand_in import BlockSource, muon_recipe  # noqa: E402
+from tests.model.training.stand_in import BlockSource, late_recipe  # noqa: E402
 
 
 def main() -> None:
     """Train to the end, telling each step on stdout."""
     make_repeatable()
-    recipe = muon_recipe()
+    recipe = late_recipe()
 
     def tell(step: int, _: object) -> None:
         print(step, flush=True)
