@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 
 from model.training.estimate import estimate
-from tests.model.training.stand_in import BlockSource, tiny_recipe
+from tests.model.training.stand_in import LATE, BlockSource, tiny_recipe
 
 
 def test_each_phase_has_its_cost_and_the_run_its_duration() -> None:
     """With a clock that ticks once a look, a step and its wait take a second each."""
-    recipe = tiny_recipe()
+    recipe = tiny_recipe(**LATE)
     ticks = itertools.count()
     text = estimate(recipe, BlockSource(recipe), lambda: float(next(ticks)))
     assert "| 0 | 4 x 4 x 32 | 1.000 | 2.0 | 50% | 8 | 0:00:16 |" in text

@@ -19,7 +19,7 @@ from model.training.checkpoint import Checkpoints
 from model.training.loop import TrainingLoop
 from model.training.recipe import PhaseRecipe, Recipe
 from tests.conftest import REPOSITORY
-from tests.model.training.stand_in import BlockBatches, BlockSource, late_recipe, tiny_recipe
+from tests.model.training.stand_in import LATE, BlockBatches, BlockSource, late_recipe, tiny_recipe
 
 CHILD = [sys.executable, "-m", "tests.model.training.train_child"]
 
@@ -135,11 +135,11 @@ def test_a_run_stops_when_asked_and_a_changed_recipe_is_refused(
     tmp_path: Path, fonts: Path
 ) -> None:
     """A stop leaves a checkpoint of that very step; another recipe does not go on from it."""
-    recipe, told = tiny_recipe(checkpoint_s=1000.0), Told(stop_at=3)
+    recipe, told = tiny_recipe(**LATE, checkpoint_s=1000.0), Told(stop_at=3)
     assert not loop_of(recipe, tmp_path, told).train()
     assert loop_of(recipe, tmp_path, Told()).first_step == 3
     with pytest.raises(TrainingError, match=r"holds a run of another recipe; undo"):
-        loop_of(tiny_recipe(seed=4), tmp_path, Told())
+        loop_of(tiny_recipe(**LATE, seed=4), tmp_path, Told())
 
 
 class BrokenBatches(BlockBatches):
@@ -161,7 +161,7 @@ class BrokenSource(BlockSource):
 
 def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
     """The run ends at that step, and what was spoilt is never saved."""
-    recipe = tiny_recipe(checkpoint_s=1000.0)
+    recipe = tiny_recipe(**LATE, checkpoint_s=1000.0)
     loop = loop_of(recipe, tmp_path, Told(), BrokenSource(recipe))
     with pytest.raises(TrainingError, match=r"no number any more after step 2 .*lower optimizer"):
         loop.train()
