@@ -58,7 +58,7 @@ COMPUTED = (
     "tests/contract/test_stepper.py",
     "tests/model/",
 )
-"""Tests that depend on no clock, those that take longest first."""
+"""Tests that bound no time by less than 10 s, those that take longest first."""
 CLOCKED = "clocked"
 COMPUTED_NICENESS = 10
 """A tenth of the processor where another test wants all of it."""
@@ -84,6 +84,7 @@ class OneClock(LoadScopeScheduling):
         return file if computed_rank(REPOSITORY / file) else CLOCKED
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneClock:
     """Tell pytest-xdist how tests are handed out to processes."""
     return OneClock(config, log)

@@ -10,10 +10,18 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.conftest import REPOSITORY, FakeClock, Holdings, require_tool
+from tests.conftest import (
+    COMPUTED_NICENESS,
+    REPOSITORY,
+    FakeClock,
+    Holdings,
+    pytest_runtest_setup,
+    require_tool,
+)
 
 
 async def test_sleepers_wake_in_the_order_of_their_times(clock: FakeClock) -> None:
@@ -130,3 +138,26 @@ def test_no_two_tests_that_hang_on_clocks_run_at_once() -> None:
         "test_notes",
     ]
     assert {process for process, room, _ in ran if room == "model"} - {clocked[0][0]}
+
+
+@pytest.mark.parametrize(
+    ("file", "given_up"),
+    [("tests/model/test_cost.py", [COMPUTED_NICENESS - 3]), ("tests/streamer/test_pace.py", [])],
+)
+def test_what_computes_gives_way(
+    monkeypatch: pytest.MonkeyPatch, file: str, given_up: list[int]
+) -> None:
+    """From whatever niceness the run has, and only what computes; a process is asked once."""
+    asked = [3]
+
+    def nice(more: int) -> int:
+        if more:
+            asked.append(more)
+        return sum(asked)
+
+    monkeypatch.setattr("os.nice", nice)
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
+    item = SimpleNamespace(path=REPOSITORY / file)
+    for _ in range(2):
+        pytest_runtest_setup(item)  # type: ignore[arg-type] # all it looks at
+    assert asked[1:] == given_up

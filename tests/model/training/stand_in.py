@@ -10,6 +10,7 @@ import numpy as np
 from model.data.batch import Batch, Batches
 from model.training.recipe import PhaseRecipe, Recipe
 
+MUON = {"kind": "muon", "peak_learning_rate": 0.01, "warmup_steps": 2}
 LATE = {
     "init": {"bundle": "untrained", "freeze": ["stem", "stem1", "stem2", "block0", "block1"]},
     "head": {},
@@ -46,7 +47,7 @@ def tiny_recipe(**changes: object) -> Recipe:
 
 def muon_recipe() -> Recipe:
     """The same with Muon, which has slots of its own for kernels and AdamW's for the rest."""
-    return tiny_recipe(optimizer={"kind": "muon", "peak_learning_rate": 0.01, "warmup_steps": 2})
+    return tiny_recipe(optimizer=MUON)
 
 
 def late_recipe() -> Recipe:
@@ -54,7 +55,7 @@ def late_recipe() -> Recipe:
     return tiny_recipe(
         **LATE,
         phases=[{"size_px": 32, "frames": 4, "steps": 5, "batch": 4}] * 2,
-        optimizer=muon_recipe().optimizer.model_dump(),
+        optimizer=MUON,
         validate_steps=4,
     )
 
