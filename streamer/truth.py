@@ -18,6 +18,9 @@ import numpy.typing as npt
 MOTION: Final = ("left", "right", "up", "down", "approach", "recede", "in_place")
 NUISANCES: Final = ("lighting", "camera", "tamper", "background")
 LABELS: Final = MOTION + NUISANCES
+RATES: Final = ("rightward", "downward", "growth", "stir")
+"""How fast an object goes right and down, and its fastest part against it, picture heights a
+second; how fast it grows, as a share of its size a second."""
 
 Series = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.float32]
@@ -49,6 +52,8 @@ SEEN_AREA: Final = 0.0002
 BRIEF_S: Final = 0.2
 LASTING_S: Final = 0.5
 """To each side: something travels if it does so over both, else it only moves to and fro."""
+RATE_S: Final = 0.4
+"""To each side: rates are those over so long a time."""
 _OPEN = 0.5
 """Undecided inside this file: then `and` is the minimum and `or` the maximum."""
 
@@ -167,6 +172,31 @@ def object_labels(tracks: Sequence[Track], nuisances: Series, times_s: Series) -
     return decided(_seen_states(tracks, nuisances, times_s))
 
 
+def object_rates(tracks: Sequence[Track], nuisances: Series, times_s: Series) -> Labels:
+    """Say how fast each object moves and grows; arguments are those of `frame_labels`.
+
+    Returns:
+        float32 (objects, n, 4) in order of `RATES`; NaN where too little of it is seen, and while
+        the camera moves or is tampered with. New array.
+    """
+    rates = np.full((len(tracks), len(times_s), len(RATES)), np.nan)
+    reach = _frames_in(RATE_S, times_s)
+    is_blind = (nuisances[:, 1] == 1) | (nuisances[:, 2] > 0)
+    for each, track in zip(rates, tracks, strict=True):
+        each[:, :2] = rate(track.centre, times_s, reach)
+        each[:, 2] = rate(np.log(np.maximum(track.scale, 1e-6)), times_s, reach)
+        each[:, 3] = track.part_speed
+        is_seen = (track.area >= SEEN_AREA) & (track.visible >= LEAST_VISIBLE)
+        each[is_blind | ~is_seen] = np.nan
+    return rates.astype(np.float32)
+
+
+def _frames_in(reach_s: float, times_s: Series) -> int:
+    """Return how many frames a time has, at least 1."""
+    step_s = (times_s[-1] - times_s[0]) / max(len(times_s) - 1, 1)
+    return max(1, round(reach_s / max(float(step_s), 1e-3)))
+
+
 def _seen_states(tracks: Sequence[Track], nuisances: Series, times_s: Series) -> Series:
     """Return the states of all objects as this camera can tell them, float64 (objects, n, 7)."""
     states = np.zeros((len(tracks), len(times_s), len(MOTION)))
@@ -180,8 +210,7 @@ def _seen_states(tracks: Sequence[Track], nuisances: Series, times_s: Series) ->
 
 def _travel_states(track: Track, times_s: Series, reach_s: float) -> Series:
     """Return the states of the first six labels as seen over `reach_s` to each side."""
-    step_s = (times_s[-1] - times_s[0]) / max(len(times_s) - 1, 1)
-    reach = max(1, round(reach_s / max(float(step_s), 1e-3)))
+    reach = _frames_in(reach_s, times_s)
     velocity = rate(track.centre, times_s, reach)
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
     moves = _moves(speed, track.height)

@@ -30,6 +30,8 @@ class Batch(NamedTuple):
             judged.
         places: float32 (N, P, G, G, 7), 1, 0 or NaN: which motion labels are true of each cell of
             8 x 8 pixels during those frames. Empty where nobody knows where objects are.
+        rates: float32 (N, P, G, G, 4), how fast what is in the cell moves, as in
+            `rate.rate_targets`; NaN unknown. Empty as `places`.
     """
 
     clips: Clips
@@ -37,6 +39,7 @@ class Batch(NamedTuple):
     weights: Floats
     moments: Floats = _UNKNOWN
     places: Floats = _NOWHERE
+    rates: Floats = _NOWHERE
 
 
 class Batches(Protocol):

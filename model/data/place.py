@@ -21,11 +21,16 @@ from model.labels import LABELS, MOTION
 
 CELL_PX: Final = 8
 """Side of a cell: what stem, pooling and the second block leave of the picture, 1 / 8."""
-_TOUCH: Final = 0.75
+TOUCH: Final = 0.75
 """So many cells from a box's edge a cell's middle may lie and be touched: shadows, blur, and what
 the convolutions see of it."""
 _CAMERA: Final = LABELS.index("camera")
 _TAMPER: Final = LABELS.index("tamper")
+
+_REVERSED: Final = np.array([-1, -1, -1, 1], np.float32)
+_MIRRORED: Final = np.array([-1, 1, 1, 1], np.float32)
+_UPENDED: Final = np.array([1, -1, 1, 1], np.float32)
+"""Signs of the rates in a clip that runs backwards, or whose sides are exchanged."""
 
 Flags = npt.NDArray[np.bool_]
 
@@ -36,30 +41,34 @@ class Objects(NamedTuple):
     Attributes:
         boxes: float32 (objects, n, 4): x0, y0, x1, y1 as shares of the picture; NaN unseen.
         motions: float32 (objects, n, 7) in order of `labels.MOTION`: 1, 0 or NaN (undecided).
+        rates: float32 (objects, n, 4) in order of `truth.RATES`, NaN unseen; empty where nobody
+            knows.
     """
 
     boxes: Floats
     motions: Floats
+    rates: Floats = np.empty((0, 0, 4), np.float32)
 
     def during(self, frames: slice) -> Objects:
         """Return them in some of the frames."""
-        return Objects(self.boxes[:, frames], self.motions[:, frames])
+        return Objects(self.boxes[:, frames], self.motions[:, frames], self.rates[:, frames])
 
     def reversed(self, order: Sequence[int]) -> Objects:
         """Return them backwards in time; `order` says which label each one was before."""
-        return Objects(self.boxes[:, ::-1], self.motions[:, ::-1][..., list(order)])
+        motions, rates = self.motions[:, ::-1], self.rates[:, ::-1]
+        return Objects(self.boxes[:, ::-1], motions[..., list(order)], rates * _REVERSED)
 
     def mirrored(self, order: Sequence[int]) -> Objects:
         """Return them with left and right exchanged."""
         boxes = self.boxes[..., [2, 1, 0, 3]].copy()
         boxes[..., ::2] = 1 - boxes[..., ::2]
-        return Objects(boxes, self.motions[..., list(order)])
+        return Objects(boxes, self.motions[..., list(order)], self.rates * _MIRRORED)
 
     def upended(self, order: Sequence[int]) -> Objects:
         """Return them with top and bottom exchanged."""
         boxes = self.boxes[..., [0, 3, 2, 1]].copy()
         boxes[..., 1::2] = 1 - boxes[..., 1::2]
-        return Objects(boxes, self.motions[..., list(order)])
+        return Objects(boxes, self.motions[..., list(order)], self.rates * _UPENDED)
 
     def cut_out(self, corner: tuple[float, float], size: tuple[float, float]) -> Objects:
         """Return them in a part of the picture; boxes may reach out of it.
@@ -69,7 +78,10 @@ class Objects(NamedTuple):
             size: its height and width.
         """
         first, side = np.array(corner[::-1] * 2), np.array(size[::-1] * 2)
-        return Objects(((self.boxes - first) / side).astype(np.float32), self.motions)
+        boxes = ((self.boxes - first) / side).astype(np.float32)
+        # A share of the size stays what it is; the rest is told in heights and widths of the part.
+        rates = self.rates / np.array([size[1], size[0], 1, size[0]])
+        return Objects(boxes, self.motions, rates.astype(np.float32))
 
 
 NO_OBJECTS: Final = Objects(np.empty((0, 0, 4), np.float32), np.empty((0, 0, 7), np.float32))
@@ -94,18 +106,24 @@ def place_targets(objects: Objects, truth: Floats, size_px: int) -> Floats:
     found = np.zeros((n_moments, side * side, len(MOTION)), np.float32)
     if len(objects.boxes):
         boxes = objects.boxes[:, :n_frames] * (size_px / CELL_PX)
-        covers, touches = _cells(boxes, side, 0.0), _cells(boxes, side, _TOUCH)
+        covers, touches = cells_in(boxes, side), cells_in(boxes, side, TOUCH)
         motions = objects.motions[:, :n_frames]
         is_on = _counts(covers, motions == 1).max(axis=0) * 2 >= MOMENT_FRAMES
         is_off = _counts(touches, motions != 0).max(axis=0) == 0
         found = np.where(is_on, 1.0, np.where(is_off, 0.0, np.nan)).astype(np.float32)
-    # What lies behind an undecided tampering cannot be seen; an undecided tremble hides nothing.
-    is_blind = (truth[:n_frames, _CAMERA] == 1) | (truth[:n_frames, _TAMPER] != 0)
-    found[is_blind.reshape(n_moments, -1).any(axis=1)] = np.nan
+    found[blind(truth)] = np.nan
     return found.reshape(n_moments, side, side, len(MOTION))
 
 
-def _cells(boxes: Floats, side: int, reach: float) -> Flags:
+def blind(truth: Floats) -> Flags:
+    """Say in which positions camera or lens are disturbed, bool (n // 4,)."""
+    seen = truth[: len(truth) // MOMENT_FRAMES * MOMENT_FRAMES]
+    # What lies behind an undecided tampering cannot be seen; an undecided tremble hides nothing.
+    is_blind = (seen[:, _CAMERA] == 1) | (seen[:, _TAMPER] != 0)
+    return np.asarray(is_blind.reshape(-1, MOMENT_FRAMES).any(axis=1))
+
+
+def cells_in(boxes: Floats, side: int, reach: float = 0.0) -> Flags:
     """Say which cells' middles lie in boxes that are widened, bool (objects, n, G * G).
 
     Args:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from model.data.augment import DEFAULT, Policy, Shot, augment
 from model.data.batch import Batch, Clips, Floats
 from model.data.place import NO_OBJECTS, Objects, place_targets
+from model.data.rate import rate_targets
 from model.data.target import moment_targets, window_targets
 
 Stream = Literal["train", "validation"]
@@ -104,7 +105,7 @@ def render(seed: int, kind: str | None, plan: SyntheticPlan) -> Rendered:
         frames=plan.clip_frames, fps=plan.fps, size_px=plan.size_px, split=plan.split, kind=kind
     )
     clip = render_clip(seed, spec)
-    return Rendered(clip.pictures, clip.labels, Objects(clip.boxes, clip.motions))
+    return Rendered(clip.pictures, clip.labels, Objects(clip.boxes, clip.motions, clip.rates))
 
 
 class Candidates(NamedTuple):
@@ -178,7 +179,7 @@ class SyntheticBatches:
         plan = self.plan
         turn, lane = divmod(step, plan.n_lanes)
         clips = np.empty((plan.n_clips, plan.n_frames, plan.size_px, plan.size_px, 3), np.uint8)
-        truths, places = [], []
+        truths, places, rates = [], [], []
         n_new = plan.n_clips // plan.n_windows
         newest, lap = divmod(turn, plan.n_repeats)
         for place in range(plan.n_clips):
@@ -188,10 +189,11 @@ class SyntheticBatches:
             clips[place] = shot.clip
             truths.append(shot.truth)
             places.append(place_targets(shot.objects, shot.truth, plan.size_px))
+            rates.append(rate_targets(shot.objects, shot.truth, plan.size_px))
         targets, weights = zip(*(self._judge(truth) for truth in truths), strict=True)
         moments = np.stack([moment_targets(truth) for truth in truths])
         judged = np.concatenate(targets), np.concatenate(weights)
-        return Batch(clips, *judged, moments, np.stack(places))
+        return Batch(clips, *judged, moments, np.stack(places), np.stack(rates))
 
     def _judge(self, truth: Floats) -> tuple[Floats, Floats]:
         return window_targets(truth, np.array([len(truth) - 1]), self.plan.fps)

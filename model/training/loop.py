@@ -24,13 +24,14 @@ from model.training.curve import draw_curves
 from model.training.export import settle_statistics, write_bundle
 from model.training.journal import Journal, read_rows
 from model.training.network import PLACED
-from model.training.objective import coarser, draw_mix
+from model.training.objective import coarser, coarser_rates, draw_mix
 from model.training.recipe import PhaseRecipe, Recipe
 from model.training.run import Run, begin, bundle_weights
 from model.training.source import Source, loader
 from model.training.state import decay_at
 from model.training.step import Progress
-from model.training.validation import measure, measure_parts
+from model.training.validation import measure, measure_parts, measure_rates
+from streamer.truth import RATES
 
 LOG_STEPS = 20
 _NO_CLIPS = np.empty((0, 0, 0, 0, 0), np.uint8)
@@ -182,6 +183,11 @@ class TrainingLoop:
             seen = [(places[index], truth) for places, truth in told]
             figures |= measure_parts(seen, f"places/{block.name}", MOTION)
             told = [(places, np.asarray(coarser(truth))) for places, truth in told]
+        told = [(j.rates, b.rates) for j, b in rows if j.rates and b.rates.size]
+        for index, block in enumerate(PLACED):
+            seen = [(rates[index], truth) for rates, truth in told]
+            figures |= measure_rates(seen, f"rates/{block.name}", RATES)
+            told = [(rates, np.asarray(coarser_rates(truth))) for rates, truth in told]
         return {"loss": trainer.loss(logits, targets, known), **figures}
 
     def _check(self, progress: Progress) -> None:

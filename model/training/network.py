@@ -19,13 +19,14 @@ from keras import ops
 
 from model import labels, spec
 from model.training.primitive import convolve, normalize, rescale
+from streamer.truth import RATES
 
 Array = npt.NDArray[np.float32]
 MOMENTUM = 0.99
 """Of the moving statistics, that of Keras' BatchNorm."""
 PLACED = spec.BLOCKS[1:]
 """Blocks whose outputs are judged place by place, each of 4 frames and 8, 16 or 32 pixels."""
-TRAINING_ONLY = ("moments/", "places/")
+TRAINING_ONLY = ("moments/", "places/", "rates/")
 """Layers that no bundle has begin with these."""
 
 
@@ -52,6 +53,7 @@ class Passed(NamedTuple):
         moments: float32 (N, P, K), logits of each time position; None without a layer for them.
         places: float32 (N, P, G, G, 7), logits of each cell, for each block of `PLACED`, its grid
             half as fine each time; empty without layers for them.
+        rates: float32 (N, P, G, G, 4), rates of each cell, as `places`.
         statistics: the batch's mean and variance by the names of the moving ones, empty where not
             training.
     """
@@ -59,6 +61,7 @@ class Passed(NamedTuple):
     logits: Any
     moments: Any
     places: tuple[Any, ...]
+    rates: tuple[Any, ...]
     statistics: dict[str, Any]
 
 
@@ -79,6 +82,15 @@ def place_shapes() -> dict[str, tuple[int, ...]]:
     for block in PLACED:
         shapes[f"places/{block.name}/kernel"] = (block.outer, len(labels.MOTION))
         shapes[f"places/{block.name}/bias"] = (len(labels.MOTION),)
+    return shapes
+
+
+def rate_shapes() -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of the layers that tell rates; only training has them."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for block in PLACED:
+        shapes[f"rates/{block.name}/kernel"] = (block.outer, len(RATES))
+        shapes[f"rates/{block.name}/bias"] = (len(RATES),)
     return shapes
 
 
@@ -139,13 +151,14 @@ def forward(weights: Mapping[str, Any], clips: Any, form: Form, *, is_training: 
         outputs = ops.relu(run.conv(outputs, stage.name, stage.strides))
     # Strides are told although they are the default: Keras 3.15 mistakes that default on JAX.
     outputs = ops.max_pool(outputs, spec.POOL, spec.POOL, padding="same")
-    places = []
+    told: dict[str, list[Any]] = {"places": [], "rates": []}
     for block in spec.BLOCKS:
         outputs = run.block(outputs, block)
-        if f"places/{block.name}/kernel" in weights:
-            kernel = ops.cast(weights[f"places/{block.name}/kernel"], form.dtype)
-            seen = ops.cast(ops.matmul(outputs, kernel), "float32")
-            places.append(seen + weights[f"places/{block.name}/bias"])
+        for part, seen in told.items():
+            if f"{part}/{block.name}/kernel" in weights:
+                kernel = ops.cast(weights[f"{part}/{block.name}/kernel"], form.dtype)
+                found = ops.cast(ops.matmul(outputs, kernel), "float32")
+                seen.append(found + weights[f"{part}/{block.name}/bias"])
     positions = ops.mean(ops.cast(outputs, "float32"), axis=(2, 3))
     pooled = ops.mean(positions, axis=1)
     embedding = ops.matmul(pooled, weights["head/kernel"]) + weights["head/bias"]
@@ -153,7 +166,7 @@ def forward(weights: Mapping[str, Any], clips: Any, form: Form, *, is_training: 
     moments = None
     if "moments/kernel" in weights:
         moments = ops.matmul(positions, weights["moments/kernel"]) + weights["moments/bias"]
-    return Passed(logits, moments, tuple(places), run.statistics)
+    return Passed(logits, moments, tuple(told["places"]), tuple(told["rates"]), run.statistics)
 
 
 def moved(

@@ -19,6 +19,9 @@ MOST = 100.0
 """A cell weighs at most so many others: a batch may have hardly any in which something moves."""
 
 
+_FAINT = 1e-3
+
+
 @dataclass(frozen=True, slots=True)
 class Mix:
     """How the clips of a batch are mixed in pairs.
@@ -92,6 +95,45 @@ def coarser(truth: Any) -> Any:
     rank = ops.max_pool(ops.reshape(rank, (-1, *grid)), 2, 2, padding="same")
     rank = ops.reshape(rank, (n, positions, *rank.shape[1:]))
     return ops.where(rank == 1.0, float("nan"), rank / 2.0)
+
+
+def rates_apart(told: Any, rates: Any) -> Any:
+    """Return how far rates are from the truth: the mean Huber loss of all cells that have one.
+
+    Cells in which something moves weigh as much as all others together, as in `balanced`.
+
+    Args:
+        told: float32 (N, P, G, G, 4).
+        rates: of that shape; NaN unknown.
+    """
+    rates, is_known = decided(rates)
+    is_busy = is_known * ops.cast(ops.max(ops.abs(rates), axis=-1, keepdims=True) > 0, "float32")
+    n_busy, n_all = ops.sum(is_busy), ops.sum(is_known)
+    factor = ops.clip((n_all - n_busy) / ops.maximum(n_busy, 1.0), 1.0, MOST)
+    weights = is_known * (1.0 + (factor - 1.0) * is_busy)
+    off = ops.abs(told - rates)
+    terms = ops.where(off < 1.0, 0.5 * ops.square(off), off - 0.5)
+    return ops.sum(terms * weights) / ops.maximum(ops.sum(weights), 1e-6)
+
+
+def coarser_rates(rates: Any) -> Any:
+    """Return the rates of cells twice as large, (N, P, G / 2, G / 2, 4).
+
+    The mean of those among four in which something moves; 0 where none does, NaN where none is
+    known.
+    """
+    rates, is_known = decided(rates)
+    n, positions, *grid = rates.shape
+    # What stands still counts next to nothing beside what moves, but not nothing.
+    weights = is_known * (ops.cast(ops.abs(rates) > 0, "float32") + _FAINT)
+
+    def pooled(values: Any) -> Any:
+        found = ops.average_pool(ops.reshape(values, (-1, *grid)), 2, 2, padding="same")
+        return ops.reshape(found, (n, positions, *found.shape[1:]))
+
+    total = pooled(weights)
+    means = pooled(rates * weights) / ops.maximum(total, _FAINT**2)
+    return ops.where(total > 0, means, float("nan"))
 
 
 @dataclass(frozen=True, slots=True)

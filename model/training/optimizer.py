@@ -16,7 +16,7 @@ from keras import ops
 from model.engines import has_native_bfloat16
 from model.training.recipe import OptimizerRecipe
 
-HEADS: Final = ("scores", "moments", "places")
+HEADS: Final = ("scores", "moments", "places", "rates")
 """Layers whose outputs are judged."""
 
 

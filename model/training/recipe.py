@@ -177,6 +177,9 @@ class Recipe(Strict):
     place_share: float = Field(0.0, ge=0, le=10)
     """Weight of a third loss: of what moves in each cell of 8 x 8 pixels and 4 frames. For rendered
     clips alone; its layer is not part of the bundle either."""
+    rate_share: float = Field(0.0, ge=0, le=10)
+    """Weight of a fourth loss: of how fast what is in each cell goes, grows and stirs. For rendered
+    clips alone, without mixup; its layer is not part of the bundle either."""
     zero_gamma: bool = True
     """Begin each block as its shortcut alone."""
     ema_decay: float = Field(0.999, ge=0, lt=1)
@@ -211,8 +214,11 @@ class Recipe(Strict):
             self._fits_windows(self.data)
         elif any(phase.kinds for phase in self.phases):
             raise ValueError("phases.kinds must be empty with data.kind manifest, which has none")
-        elif self.place_share:
-            raise ValueError("place_share must be 0 with data.kind manifest, which names no places")
+        elif self.place_share or self.rate_share:
+            key = "place_share" if self.place_share else "rate_share"
+            raise ValueError(f"{key} must be 0 with data.kind manifest, which names no places")
+        if self.rate_share and self.mixup_alpha:
+            raise ValueError("rate_share must be 0 with mixup_alpha: mixed clips have no one rate")
         self._fits_positions()
         if self.head.activation == "softmax" and len(self.head.labels) < 2:
             raise ValueError("head.labels must be at least two where head.activation is softmax")
@@ -234,12 +240,13 @@ class Recipe(Strict):
                 )
 
     def _fits_positions(self) -> None:
-        has_parts = self.place_share or (self.moment_share and self.data.kind == "synthetic")
+        has_moments = self.moment_share and self.data.kind == "synthetic"
+        has_parts = self.place_share or self.rate_share or has_moments
         for index, phase in enumerate(self.phases):
             if has_parts and phase.frames % MOMENT_FRAMES:
                 raise ValueError(
                     f"phases[{index}].frames must be a multiple of {MOMENT_FRAMES} with"
-                    f" moment_share or place_share, not {phase.frames}"
+                    f" moment_share, place_share or rate_share, not {phase.frames}"
                 )
 
     @property

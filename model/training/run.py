@@ -16,10 +16,12 @@ from model.bundle import Bundle, load_bundle
 from model.engines import has_native_bfloat16
 from model.errors import TrainingError
 from model.training.network import (
+    TRAINING_ONLY,
     Form,
     first_weights,
     moment_shapes,
     place_shapes,
+    rate_shapes,
     weight_shapes,
 )
 from model.training.objective import Objective
@@ -79,7 +81,7 @@ def begin(recipe: Recipe) -> Run:
         Objective(recipe.head.activation, recipe.label_smoothing),
         Form(dtype, recipe.temporal_padding, frozen),
         is_mixed=recipe.mixup_alpha > 0,
-        shares=Shares(recipe.moment_share, recipe.place_share),
+        shares=Shares(recipe.moment_share, recipe.place_share, recipe.rate_share),
     )
     return Run(recipe, dtype, state, trainer)
 
@@ -143,6 +145,8 @@ def start_weights(recipe: Recipe) -> Weights:
         shapes |= moment_shapes(len(head.labels))
     if recipe.place_share:
         shapes |= place_shapes()
+    if recipe.rate_share:
+        shapes |= rate_shapes()
     drawn = first_weights(shapes, recipe.seed, zero_gamma=recipe.zero_gamma)
     if recipe.init is None:
         return drawn
@@ -156,7 +160,9 @@ def start_weights(recipe: Recipe) -> Weights:
                 f"init.bundle {recipe.init.bundle}: has {name} {own}, the recipe {wanted}; make"
                 " them equal"
             )
-    taken = {**drawn, **bundle.weights}
+    # Layers that help begin with nothing to say: what the bundle knows is not disturbed by chance.
+    helpers = {n: np.zeros_like(a) for n, a in drawn.items() if n.startswith(TRAINING_ONLY)}
+    taken = {**drawn, **helpers, **bundle.weights}
     if _has_scores_of(recipe, bundle):
         # A calibration belongs to the weights it was fitted to.
         layer = bundle.trained_scores or (bundle.score_kernel, bundle.score_bias)

@@ -19,7 +19,16 @@ from keras import ops
 from model.data.batch import Batch
 from model.training.backend import backend
 from model.training.network import Form, forward, moved
-from model.training.objective import Mix, Objective, balanced, coarser, decided, mix_clips
+from model.training.objective import (
+    Mix,
+    Objective,
+    balanced,
+    coarser,
+    coarser_rates,
+    decided,
+    mix_clips,
+    rates_apart,
+)
 from model.training.state import Decay, TrainingState
 
 Array = npt.NDArray[np.float32]
@@ -39,11 +48,13 @@ class Judged(NamedTuple):
         logits: float32 (N, K).
         moments: float32 (N, P, K); None where that loss has no share.
         places: float32 (N, P, G, G, 7) each, as in `Passed`; empty where that loss has no share.
+        rates: float32 (N, P, G, G, 4) each, likewise.
     """
 
     logits: Array
     moments: Array | None
     places: tuple[Array, ...]
+    rates: tuple[Array, ...]
 
 
 class Shares(NamedTuple):
@@ -52,10 +63,12 @@ class Shares(NamedTuple):
     Attributes:
         moments: of the time positions.
         places: of the cells of the picture.
+        rates: of how fast things move in them.
     """
 
     moments: float = 0.0
     places: float = 0.0
+    rates: float = 0.0
 
 
 ALONE: Final = Shares()
@@ -111,9 +124,10 @@ class Trainer:
     def judged(self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]) -> Judged:
         """Return what given weights say of clips, places and time positions included."""
         run = self._jitted("judged", self._passed)
-        logits, moments, places = run(dict(weights), ops.convert_to_tensor(clips))
+        logits, moments, *parts = run(dict(weights), ops.convert_to_tensor(clips))
         told = None if moments is None else np.asarray(moments)
-        return Judged(np.asarray(logits), told, tuple(np.asarray(seen) for seen in places))
+        places, rates = (tuple(np.asarray(seen) for seen in part) for part in parts)
+        return Judged(np.asarray(logits), told, places, rates)
 
     def statistics(
         self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]
@@ -128,9 +142,9 @@ class Trainer:
         tensors = (ops.convert_to_tensor(array) for array in (logits, targets, weights))
         return float(self._objective(*tensors))
 
-    def _passed(self, weights: Any, clips: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    def _passed(self, weights: Any, clips: Any) -> tuple[Any, ...]:
         passed = forward(weights, clips, self._form, is_training=False)
-        return passed.logits, passed.moments, passed.places
+        return passed.logits, passed.moments, passed.places, passed.rates
 
     def _statistics(self, weights: Any, clips: Any) -> Any:
         return forward(weights, clips, self._form, is_training=True).statistics
@@ -149,7 +163,7 @@ class Trainer:
 
     def _loss(self, weights: Any, clips: Any, truth: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return the loss and the batch statistics."""
-        targets, certainty, moments, places, partner, share = truth
+        targets, certainty, moments, places, rates, partner, share = truth
         mix = (partner, share) if self._is_mixed else None
         if mix is not None:
             clips = mix_clips(clips, partner, share, self._form.dtype)
@@ -164,6 +178,10 @@ class Trainer:
                 part = self._judged(seen, *known, mix) / len(passed.places)
                 loss += self._shares.places * part
                 places = coarser(places)
+        if self._shares.rates and 0 not in rates.shape:
+            for told in passed.rates:
+                loss += self._shares.rates * rates_apart(told, rates) / len(passed.rates)
+                rates = coarser_rates(rates)
         return loss, passed.statistics
 
     def _judged(self, logits: Any, targets: Any, weights: Any, mix: tuple[Any, Any] | None) -> Any:

@@ -1,8 +1,8 @@
 """How good a network is on held-out clips while it is trained.
 
 In: logits, targets and weights, (N, K) each, or logits and truth of the parts of clips. Out: named
-figures: mean average precision over the labels that occur (several labels at once), or accuracy
-(one label).
+figures: mean average precision over the labels that occur (several labels at once), accuracy (one
+label), or how much of the rates is explained.
 Invariant: what has weight 0 does not count, and a label that never occurs has no figure.
 """
 
@@ -63,3 +63,33 @@ def measure_parts(
     weights = (~np.isnan(truth)).astype(np.float32)
     figures = measure(logits, truth, weights, labels, "sigmoid")
     return {f"{part}/{name}": value for name, value in figures.items()}
+
+
+def measure_rates(
+    told: Sequence[tuple[Array, Array]], part: str, names: tuple[str, ...]
+) -> dict[str, float]:
+    """Return how much of the rates of what moves is explained.
+
+    Args:
+        told: rates and truth of each batch, (N, ..., K) each, NaN where unknown.
+        part: their name, before the figures' own.
+        names: K names.
+
+    Returns:
+        for each name 1 less the sum of squared errors over that of squared rates, over all cells
+        in which something moves: 1 is exact, 0 as good as always saying 0.
+    """
+    if not told:
+        return {}
+    found, truth = (
+        np.concatenate([each.reshape(-1, len(names)) for each in column]).astype(np.float64)
+        for column in zip(*told, strict=True)
+    )
+    is_busy = np.isfinite(truth).all(axis=1) & (truth != 0).any(axis=1)
+    errors = ((found - truth)[is_busy] ** 2).sum(axis=0)
+    squares = (truth[is_busy] ** 2).sum(axis=0)
+    return {
+        f"{part}/explained/{name}": float(1 - error / square)
+        for name, error, square in zip(names, errors, squares, strict=True)
+        if square > 0
+    }

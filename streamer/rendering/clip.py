@@ -24,7 +24,15 @@ from streamer.rendering.sensor import Changed, changes, developed, faint, look, 
 from streamer.rendering.stir import Stir
 from streamer.rendering.surface import Stage
 from streamer.rendering.texture import n_textures, texture
-from streamer.truth import MOTION, NUISANCES, Labels, Series, frame_labels, object_labels
+from streamer.truth import (
+    MOTION,
+    NUISANCES,
+    Labels,
+    Series,
+    frame_labels,
+    object_labels,
+    object_rates,
+)
 
 MARGIN: Final = 0.18
 """Border around the picture that a moving camera can show, share of its side."""
@@ -119,6 +127,7 @@ class RenderedClip:
         labels: float32 (n, 11) in order of `truth.LABELS`: 0, 1, NaN undecided.
         boxes: float32 (objects, n, 4): x0, y0, x1, y1 as shares of the picture; NaN unseen.
         motions: float32 (objects, n, 7) in order of `truth.MOTION`: what each object does.
+        rates: float32 (objects, n, 4) in order of `truth.RATES`: how fast each object moves.
         facts: kind, objects and nuisances, for people.
     """
 
@@ -126,6 +135,7 @@ class RenderedClip:
     labels: Labels
     boxes: npt.NDArray[np.float32]
     motions: Labels
+    rates: Labels
     facts: dict[str, Any]
 
 
@@ -171,15 +181,16 @@ def render_clip(seed: int, spec: ClipSpec) -> RenderedClip:
 
 def _truth(
     actors: list[Actor], effects: Effects, states: Series, changed: Changed
-) -> tuple[Labels, npt.NDArray[np.float32], Labels]:
-    """Return labels, boxes and motions as in `RenderedClip`, after everything was drawn."""
+) -> tuple[Labels, npt.NDArray[np.float32], Labels, Labels]:
+    """Return labels, boxes, motions and rates as in `RenderedClip`, after everything was drawn."""
     tracks = [actor.track(changed) for actor in actors]
     labels = frame_labels(tracks, states, effects.times_s)
     labels[:, len(MOTION) :][effects.doubts() & (states == 0)] = np.nan
     none = np.zeros((0, len(states), 4))
     boxes = np.stack([actor.sighting.boxes for actor in actors]) if actors else none
     motions = object_labels(tracks, states, effects.times_s)
-    return labels, boxes.astype(np.float32), motions
+    rates = object_rates(tracks, states, effects.times_s)
+    return labels, boxes.astype(np.float32), motions, rates
 
 
 def _check(spec: ClipSpec) -> None:

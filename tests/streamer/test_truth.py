@@ -11,11 +11,13 @@ from streamer.truth import (
     LABELS,
     MOTION,
     NUISANCES,
+    RATES,
     Track,
     decided,
     frame_labels,
     graded,
     object_labels,
+    object_rates,
     object_states,
     rate,
 )
@@ -52,6 +54,31 @@ def positive(labels: dict[str, float]) -> set[str]:
 
 def undecided(labels: dict[str, float]) -> set[str]:
     return {name for name, value in labels.items() if np.isnan(value)}
+
+
+def test_rates_are_those_of_the_geometry() -> None:
+    """Heights a second to the right and down, shares of the size, the fastest part."""
+    none = np.zeros((N, len(NUISANCES)))
+    going, resting = track((0.2, -0.1), growth=-0.3, part_speed=0.15), track()
+    found = object_rates([going, resting], none, TIMES)
+    assert found.shape == (2, N, len(RATES))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[0], np.tile([0.2, -0.1, -0.3, 0.15], (N, 1)), atol=1e-6)
+    np.testing.assert_array_equal(found[1], 0)
+    assert object_rates([], none, TIMES).shape == (0, N, len(RATES))
+
+
+def test_rates_of_what_nobody_sees_are_unknown() -> None:
+    """Too small, hidden, or behind a camera that moves or a lens that may be covered."""
+    nuisances = np.zeros((N, len(NUISANCES)))
+    for given in ({"area": 1e-4}, {"visible": 0.2}):
+        assert np.isnan(object_rates([track((0.2, 0.0), **given)], nuisances, TIMES)).all()
+    nuisances[:10, NUISANCES.index("camera")] = 1
+    nuisances[10:20, NUISANCES.index("tamper")] = 0.5
+    nuisances[20:, NUISANCES.index("lighting")] = 1
+    found = object_rates([track((0.2, 0.0))], nuisances, TIMES)
+    assert np.isnan(found[0, :20]).all()
+    assert np.isfinite(found[0, 20:]).all()
 
 
 @pytest.mark.parametrize(

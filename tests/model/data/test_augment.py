@@ -155,11 +155,13 @@ def walked() -> Shot:
     boxes = np.empty((1, n, 4), np.float32)
     motions = np.zeros((1, n, len(MOTION)), np.float32)
     motions[..., [MOTION.index("right"), MOTION.index("up")]] = 1
+    # Ten frames a second: 30 px to the right and 20 px up.
+    rates = np.tile(np.array([30 / side, -20 / side, 0.2, 0.1], np.float32), (1, n, 1))
     for frame in range(n):
         x, y = 9 + 3 * frame, 42 - 2 * frame
         clip[frame, y : y + 12, x : x + 20] = 255
         boxes[0, frame] = np.array([x, y, x + 20, y + 12]) / side
-    return Shot(clip, np.zeros((n, len(LABELS)), np.float32), Objects(boxes, motions))
+    return Shot(clip, np.zeros((n, len(LABELS)), np.float32), Objects(boxes, motions, rates))
 
 
 @pytest.mark.parametrize(
@@ -183,6 +185,10 @@ def test_objects_stay_where_their_pixels_are(chances: dict[str, float], motions:
             np.testing.assert_allclose(edges, np.clip(box * 64, 0, 64), atol=1.0)
         done = shot.objects.motions[0].astype(bool)
         assert all({MOTION[k] for k in np.flatnonzero(frame)} == motions for frame in done)
+        rates, centres = shot.objects.rates[0], shot.objects.boxes[0].reshape(-1, 2, 2).mean(1)
+        np.testing.assert_allclose(rates[1:, :2], np.diff(centres, axis=0) * 10, atol=1e-5)
+        assert (rates[:, 2] == np.float32(-0.2 if "reverse" in chances else 0.2)).all()
+        assert (rates[:, 3] >= np.float32(0.1)).all()
         cells = place_targets(shot.objects, shot.truth, 64)[0] == 1
         middles = shot.clip[:4, 4::8, 4::8, 0] > 127
         for label in motions:

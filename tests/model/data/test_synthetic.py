@@ -270,3 +270,7 @@ def test_rendered_objects_are_found_in_their_cells() -> None:
     still = (batch.places == 0).all(axis=-1)
     assert travels.sum() > 50
     assert inner[travels].mean() > 2 * inner[still].mean()
+    assert batch.rates.shape == (12, 8, 8, 8, 4)
+    is_left = (batch.places[..., LEFT] == 1) & np.isfinite(batch.rates[..., 0])
+    assert is_left.sum() > 10
+    assert (batch.rates[is_left][:, 0] < 0).all()

@@ -97,7 +97,9 @@ class BlockBatches:
         moments = np.repeat(told[:, None], positions, axis=1)
         places = np.zeros((n, positions, side, side, 7), np.float32)
         places[:, :, 1, :, :] = told[:, None, None, :7]
-        return Batch(clips, targets, weights, moments, places)
+        rates = np.zeros((n, positions, side, side, 4), np.float32)
+        rates[:, :, 1, :, 0] = (told[:, 1] - told[:, 0])[:, None, None]
+        return Batch(clips, targets, weights, moments, places, rates)
 
 
 class BlockSource:

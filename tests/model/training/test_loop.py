@@ -17,6 +17,7 @@ from model.bundle import load_bundle
 from model.errors import TrainingError
 from model.training.checkpoint import Checkpoints
 from model.training.loop import TrainingLoop
+from model.training.network import PLACED
 from model.training.recipe import PhaseRecipe, Recipe
 from tests.conftest import REPOSITORY
 from tests.model.training.stand_in import LATE, BlockBatches, BlockSource, late_recipe, tiny_recipe
@@ -112,11 +113,13 @@ def loop_of(recipe: Recipe, folder: Path, told: Told, source: Any = None) -> Tra
 @pytest.mark.slow
 def test_a_run_learns_and_leaves_everything_behind(tmp_path: Path, fonts: Path) -> None:
     """Left and right are told apart; bundle, curves, figures and events are in the folder."""
-    recipe, told = tiny_recipe(ema_decay=0.5), Told()
+    recipe, told = tiny_recipe(ema_decay=0.5, mixup_alpha=0.0, rate_share=0.5), Told()
     loop = loop_of(recipe, tmp_path, told)
     assert loop.train()
     loop.export(tmp_path / "bundle")
     assert told.figures[18]["validation/mean_average_precision"] > 0.9
+    rated = {f"validation/rates/{block.name}/explained/rightward" for block in PLACED}
+    assert rated <= told.figures[18].keys()
     assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {
         "step-00000017",
         "step-00000018",

@@ -21,6 +21,7 @@ from model.training.network import (
     is_statistic,
     moved,
     place_shapes,
+    rate_shapes,
     weight_shapes,
 )
 from tests.conftest import needs_bfloat16
@@ -46,8 +47,8 @@ def keras_network(weights: dict[str, Any], padding: spec.TemporalPadding) -> Any
 
 
 def drawn_places() -> dict[str, Any]:
-    """A layer for places."""
-    return first_weights(place_shapes(), 1, zero_gamma=False)
+    """Layers for places and rates."""
+    return first_weights(place_shapes() | rate_shapes(), 1, zero_gamma=False)
 
 
 def some_clips(rng: np.random.Generator) -> Any:
@@ -73,7 +74,7 @@ def test_the_function_is_the_keras_network(
     np.testing.assert_allclose(passed.logits, wanted, rtol=2e-4, atol=2e-4)
     assert bool(passed.statistics) == is_training
     assert passed.moments is None
-    assert passed.places == ()
+    assert passed.places == passed.rates == ()
 
 
 def test_moving_statistics_are_those_of_keras(rng: np.random.Generator) -> None:
@@ -131,24 +132,26 @@ def test_time_positions_average_to_the_clip(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(np.mean(passed.moments, axis=1), passed.logits, rtol=1e-4, atol=1e-4)
 
 
-def test_places_are_judged_block_by_block(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(("part", "n_told"), [("places", 7), ("rates", 4)])
+def test_places_are_judged_block_by_block(part: str, n_told: int, rng: np.random.Generator) -> None:
     """Cells are of 4 frames and 8, 16 and 32 pixels; the gradient reaches every block on the
     way."""
     weights, clips = some_weights() | drawn_places(), some_clips(rng)
     held = {name: tf.constant(value) for name, value in weights.items()}
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(held)
-        places = forward(held, clips, Form(), is_training=True).places
+        passed = forward(held, clips, Form(), is_training=True)
+        places = getattr(passed, part)
         losses = [tf.reduce_sum(seen**2) for seen in places]
     sides = [-(-SIZE // cell) for cell in (8, 16, 32)]
     assert [seen.shape for seen in places] == [
-        (len(clips), FRAMES // 4, side, side, 7) for side in sides
+        (len(clips), FRAMES // 4, side, side, n_told) for side in sides
     ]
     for loss, block in zip(losses, PLACED, strict=True):
         found = tape.gradient(loss, held)
         for name in ("stem", "block1/project", f"{block.name}/shortcut"):
             assert float(np.abs(found[f"{name}/conv/spatial/kernel"]).max()) > 0
-        assert float(np.abs(found[f"places/{block.name}/kernel"]).max()) > 0
+        assert float(np.abs(found[f"{part}/{block.name}/kernel"]).max()) > 0
         assert found["head/kernel"] is None
     first = tape.gradient(losses[0], held)
     assert all(first[name] is None for name in held if name.startswith(("block2", "block3")))

@@ -11,9 +11,11 @@ from model.training.objective import (
     Objective,
     balanced,
     coarser,
+    coarser_rates,
     decided,
     draw_mix,
     mix_clips,
+    rates_apart,
 )
 
 
@@ -158,3 +160,35 @@ def test_a_coarser_cell_says_what_any_of_its_four_does() -> None:
     wanted = [[1, nan, 0], [0, 0, 0], [0, 0, nan]]
     np.testing.assert_array_equal(found[0, 0, :, :, 0], wanted)
     assert not found[..., 1].any()
+
+
+def test_rates_cost_as_far_as_they_are_apart() -> None:
+    """Half the square near by, the distance far away; cells in motion weigh as much as the rest."""
+    rates = np.zeros((1, 1, 4, 4, 4), np.float32)
+    rates[0, 0, 0, 0, 1] = 2.0
+    told = rates.copy()
+    assert float(rates_apart(told, rates)) == 0
+    told[0, 0, 0, 0] += [0.5, -3.0, 0.0, 0.0]
+    # Of the cell in motion, which has half of the weight: 0.5 ** 2 / 2 and 3 - 0.5 over four rates.
+    assert float(rates_apart(told, rates)) == pytest.approx((0.125 + 2.5) / 4 / 2, rel=1e-5)
+    told[0, 0, 3, 3] += 1.0
+    # Of the fifteen that stand still, which have the other half: 0.5 for each rate of one.
+    wanted = (0.125 + 2.5) / 4 / 2 + 0.5 / 15 / 2
+    assert float(rates_apart(told, rates)) == pytest.approx(wanted, rel=1e-5)
+    rates[0, 0, 3, 3] = rates[0, 0, 0, 0] = np.nan
+    assert float(rates_apart(told, rates)) == 0
+    assert float(rates_apart(told, np.full_like(rates, np.nan))) == 0
+
+
+def test_a_coarser_cell_has_the_mean_rate_of_what_moves_in_it() -> None:
+    """Still and unknown parts leave it nearly as it is; all still is 0, all unknown unknown."""
+    nan = np.nan
+    rates = np.zeros((1, 1, 5, 5, 4), np.float32)
+    rates[0, 0, 0, :2, 2], rates[0, 0, 1, :2, 2] = (1.0, 2.0), (0.0, nan)
+    rates[0, 0, 4, 4, 2] = nan
+    found = np.asarray(coarser_rates(rates))
+    assert found.shape == (1, 1, 3, 3, 4)
+    assert found[0, 0, 0, 0, 2] == pytest.approx(1.5, rel=1e-3)
+    assert np.isnan(found[0, 0, 2, 2, 2])
+    assert not found[0, 0, :2, 1:, 2].any()
+    assert not found[..., 0].any()

@@ -35,7 +35,22 @@ from tests.model.training.stand_in import tiny_recipe
         ),
         (
             {"place_share": 1.0, "phases": [{"size_px": 32, "frames": 6, "steps": 9}]},
-            r"phases\[0\].frames must be a multiple of 4 with moment_share or place_share, not 6",
+            r"phases\[0\].frames must be a multiple of 4 with .*_share or rate_share, not 6",
+        ),
+        (
+            {"place_share": 0.0, "rate_share": 1.0, "data": {"kind": "manifest", "path": "x"}},
+            "rate_share must be 0 with data.kind manifest",
+        ),
+        ({"rate_share": 1.0, "mixup_alpha": 0.2}, "rate_share must be 0 with mixup_alpha"),
+        (
+            {
+                "place_share": 0.0,
+                "moment_share": 0.0,
+                "rate_share": 1.0,
+                "mixup_alpha": 0.0,
+                "phases": [{"size_px": 32, "frames": 6, "steps": 9}],
+            },
+            r"phases\[0\].frames must be a multiple of 4",
         ),
         (
             {

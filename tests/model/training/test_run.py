@@ -40,6 +40,20 @@ def test_without_a_bundle_weights_are_drawn() -> None:
     assert found["moments/kernel"].shape == (2048, 11)
     plain = start_weights(tiny_recipe(moment_share=0.0, place_share=0.0))
     assert plain.keys() == wanted.keys()
+    rated = start_weights(tiny_recipe(rate_share=1.0, mixup_alpha=0.0))
+    assert rated["rates/block1/kernel"].shape == (512, 4)
+    assert rated["rates/block3/bias"].shape == (4,)
+    assert rated["places/block1/kernel"].any()
+
+
+def test_layers_that_help_begin_with_nothing_to_say_to_a_bundle() -> None:
+    """What a bundle has learned is not disturbed by layers that were drawn by chance."""
+    init = {"bundle": "untrained"}
+    found = start_weights(tiny_recipe(init=init, head={}, rate_share=1.0, mixup_alpha=0.0))
+    helpers = [name for name in found if name.startswith(("moments/", "places/", "rates/"))]
+    assert len(helpers) == 14
+    assert not any(found[name].any() for name in helpers)
+    assert found["head/kernel"].any()
 
 
 @pytest.mark.parametrize("is_new", [False, True])

@@ -97,6 +97,26 @@ def test_places_alone_teach_the_early_blocks(is_mixed: bool) -> None:
     assert f"{slots}scores/bias" not in moved
 
 
+def test_rates_alone_teach_the_early_blocks() -> None:
+    """Likewise; without their truth there is nothing to learn."""
+    recipe = tiny_recipe(mixup_alpha=0.0, moment_share=0.0, place_share=0.0, rate_share=1.0)
+    for has_rates in (True, False):
+        run = begin(recipe)
+        before = run.state.arrays()
+        for step in range(2):  # the first has a learning rate of 0
+            batch = BlockSource(recipe).training(recipe.phases[0]).batch(step)
+            batch = batch._replace(weights=np.zeros_like(batch.weights))
+            if not has_rates:
+                batch = batch._replace(rates=np.full_like(batch.rates, np.nan))
+            told = run.trainer.step(batch, draw_mix(0.0, 4, 0, step), decay_at(step, 0.9))
+            assert (told.loss > 0.1) == has_rates
+        after = run.state.arrays()
+        # Weights without decay: nothing else moves them.
+        for name in ("weights/rates/block1/bias", "weights/stem/norm/gamma"):
+            assert bool((before[name] != after[name]).any()) == has_rates
+        assert (before["weights/scores/bias"] == after["weights/scores/bias"]).all()
+
+
 def test_batches_without_places_cost_nothing_and_break_nothing() -> None:
     """Empty arrays leave the loss that of whole clips, whatever the shares."""
     told = []
@@ -119,5 +139,5 @@ def test_judging_gives_places_and_moments_where_there_are_layers() -> None:
     assert [seen.shape[2] for seen in found.places] == [4, 2, 1]
     bare = plain.trainer.judged(plain.state.averaged(), batch.clips)
     assert bare.moments is None
-    assert bare.places == ()
+    assert bare.places == bare.rates == ()
     np.testing.assert_allclose(bare.logits, found.logits, rtol=1e-5, atol=1e-6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.training.validation import measure, measure_parts
+from model.training.validation import measure, measure_parts, measure_rates
 
 
 def test_average_precision_is_the_textbook_one() -> None:
@@ -47,3 +47,13 @@ def test_parts_of_clips_are_measured_where_they_are_decided() -> None:
     assert found == wanted
     assert measure_parts([(None, truth)], "moments", ("a",)) == {}
     assert measure_parts([(logits, truth[:0])], "moments", ("a",)) == {}
+
+
+def test_rates_are_explained_where_something_moves() -> None:
+    """Errors of 1 at rates of 2 leave three quarters; other cells do not count."""
+    truth = np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 0.0], [np.nan, np.nan]], np.float32)
+    told = np.array([[1.0, 0.0], [-3.0, 0.0], [7.0, 7.0], [7.0, 7.0]], np.float32)
+    found = measure_rates([(told[:1], truth[:1]), (told[1:], truth[1:])], "rates/x", ("a", "b"))
+    assert found == {"rates/x/explained/a": pytest.approx(0.75)}
+    assert measure_rates([(0 * told, truth)], "x", ("a", "b")) == {"x/explained/a": 0.0}
+    assert measure_rates([], "x", ("a", "b")) == {}

@@ -7,7 +7,7 @@ import pytest
 
 from streamer.rendering import clip as clip_module
 from streamer.rendering.clip import KINDS, ClipSpec, render_clip
-from streamer.truth import LABELS, MOTION
+from streamer.truth import LABELS, MOTION, RATES
 
 SMALL = ClipSpec(frames=40, size_px=64)
 
@@ -29,11 +29,26 @@ def test_each_kind_renders_in_both_splits(kind: str, split: str) -> None:
         assert (np.isnan(clip.labels) | np.isin(clip.labels, (0, 1))).all()
         assert clip.boxes.shape[1:] == (40, 4)
         assert clip.motions.shape == (len(clip.boxes), 40, len(MOTION))
+        assert clip.rates.shape == (len(clip.boxes), 40, len(RATES))
         told = (clip.motions == 1).any(axis=0)
         assert np.array_equal(told, clip.labels[:, : len(MOTION)] == 1)
         seen = clip.boxes[~np.isnan(clip.boxes)]
         assert ((seen >= 0) & (seen <= 1)).all()
         assert clip.facts["kind"] == kind
+
+
+def test_rates_tell_what_motions_say() -> None:
+    """What goes left has a negative rate to the right, what comes nearer a positive growth."""
+    signs = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1)}
+    signs |= {"approach": (2, 1), "recede": (2, -1)}
+    n_told = dict.fromkeys(signs, 0)
+    for seed in range(30):
+        clip = render_clip(seed, spec("opposed"))
+        for label, (rate, sign) in signs.items():
+            does = (clip.motions[..., MOTION.index(label)] == 1) & np.isfinite(clip.rates[..., 0])
+            n_told[label] += int(does.sum())
+            assert (clip.rates[does][:, rate] * sign > 0).all()
+    assert min(n_told.values()) > 20
 
 
 def test_a_clip_depends_on_seed_and_spec_alone() -> None:
