@@ -18,8 +18,8 @@ from model.data.target import MOMENT_FRAMES
 from streamer.truth import RATES
 
 SCALES: Final = np.array([0.06, 0.06, 0.12, 0.06], np.float32)
-"""Of each rate: up to here targets are proportional, then logarithmic. About twice what counts as
-motion, a change of size, a gesture."""
+"""Of each rate: up to here targets are proportional, then logarithmic. Near
+the limits of motion, growth and gestures in `streamer.truth`."""
 
 
 def rate_targets(objects: Objects, truth: Floats, size_px: int) -> Floats:
@@ -55,7 +55,7 @@ def rate_targets(objects: Objects, truth: Floats, size_px: int) -> Floats:
 
 
 def _means(rates: Floats) -> Floats:
-    """Return the rates of each position, float32 (objects, P, 4): NaN where half are unknown."""
+    """Return the rates of each position, float32 (objects, P, 4): NaN where most are unknown."""
     parts = rates.reshape(len(rates), -1, MOMENT_FRAMES, len(RATES))
     is_known = np.isfinite(parts)
     n_known = is_known.sum(axis=2)

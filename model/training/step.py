@@ -122,7 +122,7 @@ class Trainer:
         return Progress(float(loss), float(norm))
 
     def judged(self, weights: Mapping[str, Array], clips: npt.NDArray[np.uint8]) -> Judged:
-        """Return what given weights say of clips, places and time positions included."""
+        """Return what given weights say of clips, time positions, places and rates included."""
         run = self._jitted("judged", self._passed)
         logits, moments, *parts = run(dict(weights), ops.convert_to_tensor(clips))
         told = None if moments is None else np.asarray(moments)
