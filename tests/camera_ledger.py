@@ -7,6 +7,7 @@ Invariant: records are only appended, by one thread, in the order things happene
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -110,6 +111,13 @@ class Ledger:
     def open_sessions(self) -> list[Session]:
         """Return the sessions that count against max_sessions."""
         return [session for session in list(self.sessions) if session.closed_at is None]
+
+    def endings(self, within_s: float = 5.0) -> list[Ending | None]:
+        """Return how the sessions ended; the camera's thread may note it after a client closed."""
+        noted_by = time.monotonic() + within_s
+        while any(s.ending is None for s in self.sessions) and time.monotonic() < noted_by:
+            time.sleep(0.01)
+        return [session.ending for session in list(self.sessions)]
 
     def peak_sessions(self) -> int:
         """Return the largest number of sessions open at one instant."""
